@@ -117,6 +117,8 @@ pub enum Shape {
         fields: Vec<Field>,
         /// What happens to members that are not declared.
         unknown: Unknown,
+        /// Rules on the object as a whole: counts of its members.
+        checks: Vec<Check>,
     },
     /// A set of strings.
     Enum {

@@ -1,1 +1,6 @@
-//! stub
+//! From schema files to Rust, at build time: what goes in is `schemas/`, what comes out is `generated/`.
+
+pub mod catalog;
+mod decimal;
+pub mod diagnostic;
+pub mod source;

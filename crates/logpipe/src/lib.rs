@@ -1,1 +1,20 @@
-//! stub
+//! Typed, versioned messages over logs: the run time of logpipe.
+
+mod error;
+pub mod record;
+pub mod sink;
+pub mod source;
+pub mod store;
+
+pub use error::{Error, Result};
+pub use store::{Store, Transactional};
+
+/// Stands in until the codec brings the real one.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason} at {path}")]
+pub struct Invalid {
+    /// Where.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}

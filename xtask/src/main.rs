@@ -1,1 +1,51 @@
-fn main() {}
+//! The developer commands: `cargo xtask ci | test | bench | torture | fuzz`.
+
+mod bench;
+mod ci;
+mod fuzz;
+mod run;
+mod test;
+mod torture;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tasks. Nothing has to be installed for them but what `ci` and `fuzz` name.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that has to hold before a change lands: format, lints, documentation, generated code, tests, licences.
+    Ci,
+    /// All tests of the workspace.
+    Test(test::Arguments),
+    /// The figures of README: ratios against named opponents, alternating rounds of one run.
+    Bench(bench::Arguments),
+    /// Kills, stops and aborts consumers under load, then counts every effect.
+    Torture(torture::Arguments),
+    /// Runs the fuzz targets.
+    Fuzz(fuzz::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Ci => ci::ci(),
+        Task::Test(arguments) => test::test(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Torture(arguments) => torture::torture(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

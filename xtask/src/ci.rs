@@ -1,0 +1,52 @@
+//! `cargo xtask ci`: what has to hold before a change lands, cheapest first.
+
+use std::time::Instant;
+
+use crate::run::{Result, answers, cargo, run};
+use crate::test;
+
+/// The features of crates/logpipe; each has to build alone, for a user pays for what they name.
+const FEATURES: [&str; 4] = ["json", "msgpack", "local", "sqlite"];
+
+/// Runs every check; stops at the first that fails.
+pub fn ci() -> Result {
+    if !answers("cargo-deny", &["--version"]) {
+        return Err(
+            "cargo-deny is missing: `cargo install --locked cargo-deny` (.ci/run does it)".into(),
+        );
+    }
+    let began = Instant::now();
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    run(&mut cargo(&[
+        "check",
+        "-p",
+        "logpipe",
+        "--no-default-features",
+    ]))?;
+    for feature in FEATURES {
+        run(&mut cargo(&[
+            "check",
+            "-p",
+            "logpipe",
+            "--no-default-features",
+            "--features",
+            feature,
+        ]))?;
+    }
+    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(cargo(&["build"]).env("LOGPIPE_LOCKED", "1"))?;
+    test::test(&test::Arguments::default())?;
+    run(&mut cargo(&[
+        "deny", "check", "licenses", "bans", "sources",
+    ]))?;
+    eprintln!("\nAll checks passed in {} s.", began.elapsed().as_secs());
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Typed, versioned messages over logs: the run time of logpipe.
 
+pub mod clock;
 mod error;
 pub mod record;
 pub mod sink;

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::Result;
 use crate::record::{Cursor, LaneId, Position, Record, Start};
 use crate::sink::Sink;
-use crate::Result;
 
 /// A log: Kafka, Kinesis, the embedded local log, or memory.
 ///

@@ -8,7 +8,7 @@ pub mod source;
 pub mod store;
 
 pub use error::{Error, Result};
-pub use store::{Store, Transactional};
+pub use store::{Broker, Store, Transactional};
 
 /// Stands in until the codec brings the real one.
 #[derive(Debug, thiserror::Error)]

@@ -9,12 +9,20 @@
 //! an older one still waits is a row of its own, written in the same transaction, given back by the next claim and
 //! deleted when the cursor passes it.
 
+mod admin;
+mod broker;
+mod memory;
+
 use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::record::{Cursor, LaneId, Position, Record};
 use crate::{Error, Result};
+
+pub use admin::{Administration, Filter, Parked, StoredLane};
+pub use broker::Broker;
+pub use memory::{Fault, Memory};
 
 /// Keeps positions for consumers.
 ///
@@ -48,11 +56,14 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// own limit; then the error [`is_unavailable`](Error::is_unavailable).
     fn begin(&self, held: &Held) -> impl Future<Output = Result<Self::Session>> + Send;
 
-    /// Marks the point that [`undo`](Store::undo) returns to: before each record. A later mark replaces an earlier one.
+    /// Marks the point that [`undo`](Store::undo) returns to: before each record. A later mark replaces an earlier one,
+    /// and makes sure of it: a handler that played with savepoints may have undone an earlier record's work. An error
+    /// means what it means in `undo`.
     fn mark(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
 
-    /// Undoes what the handler wrote since the mark. An error means that the whole transaction is gone (a statement
-    /// ended it, the connection broke): the session must be dropped and every record of it runs again.
+    /// Undoes what the handler wrote since the mark, also what a handler whose future was dropped is still writing. An
+    /// error means that the whole transaction is gone (a statement ended it, the connection broke): the session must be
+    /// dropped and every record of it runs again.
     fn undo(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
 
     /// Whether the transaction is still whole after a handler returned: a handler may have ended it without an error.
@@ -66,7 +77,16 @@ pub trait Store: Clone + Send + Sync + 'static {
         key: &[u8],
     ) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Writes the new cursor, the positions settled above it, and what is parked, into the transaction.
+    /// How many records are parked, without those of this transaction: what caps are held against. Asked before a
+    /// record is parked.
+    fn parked_count(
+        &self,
+        session: &mut Self::Session,
+        key: Option<&[u8]>,
+    ) -> impl Future<Output = Result<ParkedCount>> + Send;
+
+    /// Writes the new cursor, the positions settled above it, and what is parked, into the transaction. Once in a
+    /// transaction, as the last thing before the commit; an error means what it means in [`undo`](Store::undo).
     fn settle(
         &self,
         session: &mut Self::Session,
@@ -166,8 +186,21 @@ pub struct Settlement {
     pub cursor: Option<Cursor>,
     /// Settled above the cursor by this transaction.
     pub above: Vec<Position>,
-    /// Parked by this transaction.
+    /// Parked by this transaction, in the order of the lane.
     pub parked: Vec<Park>,
+    /// Forgets what was settled above the cursor: over a gap ([`Recreated`](crate::source::GapKind::Recreated),
+    /// [`Truncated`](crate::source::GapKind::Truncated)) the same positions mean other records. Implied where the lane's
+    /// cluster or incarnation is not the stored one.
+    pub forget: bool,
+}
+
+/// How much is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ParkedCount {
+    /// Of the consumer.
+    pub consumer: u64,
+    /// Of the key, among those that block it.
+    pub key: u64,
 }
 
 /// A record to park.
@@ -185,10 +218,15 @@ pub struct Park {
 /// Why a record is parked: never its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// What an operator selects by: `Malformed`, `Invalid`, `Failed`, `Panicked`, `Deadline`, `Queued` ..
+    /// What an operator selects by: `Malformed`, `Invalid`, `Failed`, `Panicked`, `Deadline`, [`Reason::QUEUED`] ..
     pub kind: String,
     /// In words.
     pub text: String,
+}
+
+impl Reason {
+    /// The kind of a record that is parked only because an older one of its key is.
+    pub const QUEUED: &str = "Queued";
 }
 
 /// A parked record on its way back to its handler.
@@ -212,6 +250,9 @@ pub enum Commit {
     Fenced,
     /// Nothing was written; it may go through later.
     Unavailable(Error),
+    /// Nothing was written, and the same writes can never be: what only a commit checks (a deferred foreign key) does not
+    /// hold. The transaction's records run again one by one; the culprit has failed.
+    Refused(Error),
     /// Nobody knows: claim again and read the cursor.
     Unknown(Error),
 }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod error;
+mod fault;
 pub mod record;
 pub mod sink;
 pub mod source;

@@ -1,0 +1,136 @@
+//! Named points at which the fault bench breaks the process, and the mistakes that it plants.
+//!
+//! All of it is compiled with `--cfg logpipe_fault` alone: without, a point is an empty function and no mistake can be
+//! planted. Two variables of the environment rule it:
+//!
+//! * `LOGPIPE_FAULT=POINT:ACTION:N` does ACTION when POINT is passed for the Nth time (from 1): `abort` ends the process
+//!   as a crash would, `stop` stops it as SIGSTOP would, until somebody continues it.
+//! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
+//!   position before the effects, in a transaction of its own.
+
+/// A place in the run time where a crash would hurt most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(logpipe_fault), allow(dead_code))]
+pub(crate) enum Point {
+    /// A lane is claimed, its first record is not yet read.
+    AfterClaim,
+    /// A transaction is open and handlers have written.
+    InTransaction,
+    /// The transaction is complete but for its COMMIT.
+    BeforeCommit,
+    /// COMMIT returned.
+    AfterCommit,
+    /// A parked record is written, its transaction is open.
+    WhileParking,
+    /// Nothing is open; the lane's lowest record waits for its retry and a later one is settled.
+    RetryWaiting,
+}
+
+/// A mistake that the fault bench has to notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(logpipe_fault), allow(dead_code))]
+pub(crate) enum Mistake {
+    /// The fence compares the position alone.
+    NoEpoch,
+    /// The position is written outside the transaction of the effects.
+    PositionOutside,
+}
+
+#[cfg(not(logpipe_fault))]
+mod armed {
+    use super::{Mistake, Point};
+
+    #[inline(always)]
+    pub(crate) fn point(_: Point) {}
+
+    #[inline(always)]
+    pub(crate) fn planted(_: Mistake) -> bool {
+        false
+    }
+}
+
+#[cfg(logpipe_fault)]
+mod armed {
+    use std::process::Command;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{Mistake, Point};
+
+    /// What LOGPIPE_FAULT asks for.
+    struct Fault {
+        point: Point,
+        action: Action,
+        nth: u64,
+    }
+
+    enum Action {
+        Abort,
+        Stop,
+    }
+
+    static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
+        let text = std::env::var("LOGPIPE_FAULT").ok()?;
+        Some(
+            parse(&text).unwrap_or_else(|| panic!("LOGPIPE_FAULT={text}: expected POINT:ACTION:N")),
+        )
+    });
+
+    static PLANTED: LazyLock<Option<Mistake>> = LazyLock::new(|| {
+        let text = std::env::var("LOGPIPE_PLANT").ok()?;
+        Some(match text.as_str() {
+            "no_epoch" => Mistake::NoEpoch,
+            "position_outside" => Mistake::PositionOutside,
+            _ => panic!("LOGPIPE_PLANT={text}: expected no_epoch or position_outside"),
+        })
+    });
+
+    fn parse(text: &str) -> Option<Fault> {
+        let mut parts = text.split(':');
+        let point = match parts.next()? {
+            "after_claim" => Point::AfterClaim,
+            "in_transaction" => Point::InTransaction,
+            "before_commit" => Point::BeforeCommit,
+            "after_commit" => Point::AfterCommit,
+            "while_parking" => Point::WhileParking,
+            "retry_waiting" => Point::RetryWaiting,
+            _ => return None,
+        };
+        let action = match parts.next()? {
+            "abort" => Action::Abort,
+            "stop" => Action::Stop,
+            _ => return None,
+        };
+        let nth = parts.next()?.parse().ok()?;
+        Some(Fault { point, action, nth })
+    }
+
+    pub(crate) fn point(point: Point) {
+        static PASSED: AtomicU64 = AtomicU64::new(0);
+        let Some(fault) = FAULT.as_ref().filter(|fault| fault.point == point) else {
+            return;
+        };
+        if PASSED.fetch_add(1, Ordering::Relaxed) + 1 != fault.nth {
+            return;
+        }
+        eprintln!("fault: {point:?}");
+        match fault.action {
+            Action::Abort => std::process::abort(),
+            // The signal stops every thread, this one too, before the call returns.
+            Action::Stop => {
+                let pid = std::process::id().to_string();
+                let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+                assert!(
+                    stopped.is_ok_and(|status| status.success()),
+                    "`kill -STOP {pid}` failed"
+                );
+            }
+        }
+    }
+
+    pub(crate) fn planted(mistake: Mistake) -> bool {
+        *PLANTED == Some(mistake)
+    }
+}
+
+pub(crate) use armed::{planted, point};

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// `Result<()>` is what a handler returns.
-pub type Result<T = ()> = std::result::Result<T, Error>;
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// A failed operation: what was being done, to what, and whether trying again can help.
 ///

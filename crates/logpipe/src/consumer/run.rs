@@ -1,0 +1,308 @@
+//! A run: consecutive records of one route, handled in one transaction.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::error::Kind;
+use crate::handler::{Current, Cx, Handle};
+use crate::policy::{Order, Policies, Policy};
+use crate::record::LaneId;
+use crate::store::Reason;
+use crate::{Error, Failure, Rejected, Result, Store};
+
+/// A record on its way through a handler.
+pub(crate) struct Job {
+    /// Its number in the lane's window.
+    pub(crate) seq: u64,
+    pub(crate) current: Current,
+    /// How it ends, where that is known before any handler sees it.
+    pub(crate) decided: Option<Verdict>,
+}
+
+/// How a record came out of its run.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    /// A handler took it.
+    Handled,
+    /// No handler can take it.
+    Rejected(Rejected),
+    /// The attempt failed; what the handler wrote is undone.
+    Failed(Reason),
+    /// It is to be parked at once, whatever the attempts.
+    Hopeless(Reason),
+    /// Records of its key are parked: it queues behind them.
+    Queued,
+    /// Not tried.
+    Back,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// What is done can be committed.
+    Whole,
+    /// The same, then the lane waits: something that handlers need is down. The last record that was tried goes back.
+    Waits(Error),
+    /// The store is in trouble: nothing of the run is kept and no attempt is used.
+    Trouble(Error),
+    /// The transaction ended by itself under the last record that was tried: nothing of the run is kept, that record
+    /// loses an attempt, and the others go again one by one.
+    Torn,
+}
+
+/// The rules of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) order: Order,
+    /// An attempt that takes longer is dropped.
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) policies: Policies,
+}
+
+/// The records, the transaction, and what came out so far.
+pub(crate) struct Run<S: Store> {
+    store: S,
+    rules: Arc<Rules>,
+    /// Shows the record at hand, and nothing in between.
+    cx: Cx<S>,
+    jobs: Vec<Job>,
+    /// One for each job that is through, in order.
+    verdicts: Vec<Verdict>,
+    /// Keys of records that stay unsettled, or are to be parked: later records of them go back.
+    stuck: Vec<Bytes>,
+    /// No further record: the policy of one of them is that the lane does not go on.
+    halted: bool,
+    end: End,
+}
+
+/// What a run leaves.
+pub(crate) struct Finished<S: Store> {
+    pub(crate) session: S::Session,
+    /// Every record of the run, in order.
+    pub(crate) done: Vec<(Job, Verdict)>,
+    pub(crate) end: End,
+}
+
+impl<S: Store> Run<S> {
+    pub(crate) fn new(
+        store: S,
+        rules: Arc<Rules>,
+        session: S::Session,
+        lane: LaneId,
+        jobs: Vec<Job>,
+    ) -> Self {
+        Self {
+            store,
+            rules,
+            cx: Cx::new(session, Current::nothing(lane)),
+            verdicts: Vec::with_capacity(jobs.len()),
+            jobs,
+            stuck: Vec::new(),
+            halted: false,
+            end: End::Whole,
+        }
+    }
+
+    /// Hands one record after the other to the handler.
+    pub(crate) async fn all<H: Handle<S>>(&mut self, handler: &H) {
+        while self.next().await {
+            let span = self.span();
+            let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx))
+                .instrument(span.clone())
+                .await;
+            self.after(attempt).instrument(span).await;
+        }
+    }
+
+    /// Takes records whose end is decided; for runs without a route.
+    pub(crate) async fn decided(&mut self) {
+        let undecided = self.next().await;
+        debug_assert!(!undecided, "a record without a route must be decided");
+    }
+
+    /// Moves on to the next record that a handler has to see.
+    async fn next(&mut self) -> bool {
+        while let End::Whole = self.end
+            && !self.halted
+            && let Some(job) = self.jobs.get_mut(self.verdicts.len())
+        {
+            if self.rules.order == Order::Key
+                && let Some(key) = &job.current.record.key
+            {
+                if self.stuck.contains(key) {
+                    self.verdicts.push(Verdict::Back);
+                    continue;
+                }
+                match self.store.is_parked(self.cx.session(), key).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        self.verdicts.push(Verdict::Queued);
+                        continue;
+                    }
+                    Err(error) => {
+                        self.end = End::Trouble(error);
+                        return false;
+                    }
+                }
+            }
+            if let Some(decided) = job.decided.clone() {
+                self.give(decided);
+                continue;
+            }
+            if let Err(error) = self.store.mark(self.cx.session()).await {
+                self.end = End::Trouble(error);
+                return false;
+            }
+            self.swap();
+            return true;
+        }
+        false
+    }
+
+    /// Shows the record at hand in `cx`, or takes it away again.
+    fn swap(&mut self) {
+        let job = &mut self.jobs[self.verdicts.len()];
+        std::mem::swap(&mut job.current, &mut self.cx.current);
+    }
+
+    async fn after(&mut self, attempt: Attempt) {
+        self.swap();
+        match attempt {
+            Attempt::Returned(Ok(())) => {
+                if self.store.whole(self.cx.session()).await {
+                    self.give(Verdict::Handled);
+                } else {
+                    self.end = End::Torn;
+                    self.give(failed(
+                        "TransactionEnded",
+                        "the handler returned Ok, but its transaction was ended by a statement or a commit of its own",
+                    ));
+                }
+            }
+            // Decoding comes before the handler: nothing was written.
+            Attempt::Returned(Err(Failure::Rejected(rejected))) => {
+                self.give(Verdict::Rejected(rejected));
+            }
+            Attempt::Returned(Err(Failure::Reopen)) => {
+                self.give(failed("Failed", "the envelope can't be read either way"));
+            }
+            Attempt::Returned(Err(Failure::Handler(error))) => self.failed(error).await,
+            Attempt::Panicked => self.undo(failed("Panicked", "the handler panicked")).await,
+            Attempt::Overdue => {
+                let text = "the attempt took longer than its deadline and was dropped";
+                self.undo(failed("Deadline", text)).await;
+            }
+        }
+    }
+
+    /// Who is at fault decides.
+    async fn failed(&mut self, error: Error) {
+        let text = error.to_string();
+        match error.kind() {
+            _ if self.store.is_store_trouble(&error) => self.end = End::Trouble(error),
+            Kind::Fenced => self.end = End::Trouble(error),
+            Kind::Unavailable => {
+                self.end = match self.store.undo(self.cx.session()).await {
+                    Ok(()) => End::Waits(error),
+                    Err(_) => End::Trouble(error),
+                };
+            }
+            Kind::Failed => self.undo(failed("Failed", text)).await,
+            Kind::Permanent | Kind::Park => {
+                let reason = Reason {
+                    kind: "Refused".into(),
+                    text,
+                };
+                self.undo(Verdict::Hopeless(reason)).await;
+            }
+            Kind::Tombstone => self.undo(Verdict::Rejected(Rejected::Tombstone)).await,
+        }
+    }
+
+    /// Takes back what the handler wrote.
+    async fn undo(&mut self, verdict: Verdict) {
+        if self.store.undo(self.cx.session()).await.is_err() {
+            self.end = End::Torn;
+        }
+        self.give(verdict);
+    }
+
+    fn give(&mut self, verdict: Verdict) {
+        let job = &self.jobs[self.verdicts.len()];
+        if !matches!(verdict, Verdict::Handled)
+            && let Some(key) = &job.current.record.key
+        {
+            self.stuck.push(key.clone());
+        }
+        if let Verdict::Rejected(rejected) = &verdict {
+            let policy = self.rules.policies.of(rejected);
+            self.halted |= matches!(policy, Policy::Hold | Policy::Stop);
+        }
+        self.verdicts.push(verdict);
+    }
+
+    /// Ends the run: what was not tried goes back.
+    pub(crate) fn finish(mut self) -> Finished<S> {
+        self.verdicts.resize(self.jobs.len(), Verdict::Back);
+        Finished {
+            session: self.cx.into_session(),
+            done: self.jobs.into_iter().zip(self.verdicts).collect(),
+            end: self.end,
+        }
+    }
+
+    /// One for each message: what an incident is debugged by, without key and payload.
+    fn span(&self) -> tracing::Span {
+        let Current {
+            record,
+            message_type,
+            version,
+            attempt,
+        } = &self.cx.current;
+        tracing::info_span!(
+            "message",
+            topic = record.lane.topic(),
+            lane = record.lane.shard(),
+            position = %record.position,
+            r#type = &**message_type,
+            version,
+            attempt,
+        )
+    }
+}
+
+fn failed(kind: &str, text: impl Into<String>) -> Verdict {
+    Verdict::Failed(Reason {
+        kind: kind.into(),
+        text: text.into(),
+    })
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Returned(Result<(), Failure>),
+    Panicked,
+    Overdue,
+}
+
+async fn attempt(
+    deadline: Option<Duration>,
+    handler: impl Future<Output = Result<(), Failure>>,
+) -> Attempt {
+    // What a panic leaves half done is in the transaction and undone with it; the context is only read afterwards.
+    let caught = AssertUnwindSafe(handler).catch_unwind();
+    let outcome = match deadline {
+        None => caught.await,
+        Some(deadline) => match tokio::time::timeout(deadline, caught).await {
+            Ok(outcome) => outcome,
+            Err(_) => return Attempt::Overdue,
+        },
+    };
+    outcome.map_or(Attempt::Panicked, Attempt::Returned)
+}

@@ -1,0 +1,386 @@
+//! What user code is handed and how it is reached: the context, handlers, closures, routes.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::consumer::run::Run;
+use crate::record::{LaneId, Position, Record};
+use crate::store::Broker;
+use crate::{Body, Failure, Message, Result, Store, Transactional, Versions, envelope};
+
+/// A record's circumstances, and the transaction that its handler writes through.
+///
+/// It owns what it shows (no lifetime parameter), so a handler's signature stays `cx: &mut Cx<Sqlite>`, or `cx: &mut Cx`
+/// for a consumer that keeps its positions in the log.
+pub struct Cx<S: Store = Broker> {
+    session: S::Session,
+    pub(crate) current: Current,
+}
+
+/// The record at hand.
+pub(crate) struct Current {
+    pub(crate) record: Record,
+    /// Empty for a tombstone that does not say of what type it is.
+    pub(crate) message_type: Arc<str>,
+    pub(crate) version: u32,
+    /// 1 for the first.
+    pub(crate) attempt: u32,
+}
+
+impl Current {
+    /// No record: what a context shows between two.
+    pub(crate) fn nothing(lane: LaneId) -> Self {
+        Self {
+            record: Record {
+                lane,
+                position: Position::from(0),
+                timestamp: None,
+                key: None,
+                headers: Vec::new(),
+                value: None,
+            },
+            message_type: Arc::default(),
+            version: 0,
+            attempt: 0,
+        }
+    }
+}
+
+impl<S: Store> Cx<S> {
+    pub(crate) fn new(session: S::Session, current: Current) -> Self {
+        Self { session, current }
+    }
+
+    pub(crate) fn session(&mut self) -> &mut S::Session {
+        &mut self.session
+    }
+
+    pub(crate) fn into_session(self) -> S::Session {
+        self.session
+    }
+
+    /// Where the record was read: topic and partition or shard.
+    pub fn lane(&self) -> &LaneId {
+        &self.current.record.lane
+    }
+
+    /// Where the record stands in its lane. With the lane it names the record for ever.
+    pub fn position(&self) -> &Position {
+        &self.current.record.position
+    }
+
+    /// When the record was written, by the log's account.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.current.record.timestamp
+    }
+
+    /// What orders the record: later records of the same key wait for this one.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.current.record.key.as_deref()
+    }
+
+    /// The value of the last header of this name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.current.record.header(name)
+    }
+
+    /// The wire name of the message's type.
+    pub fn message_type(&self) -> &str {
+        &self.current.message_type
+    }
+
+    /// The version that the record was written in; 0 for a tombstone.
+    pub fn version(&self) -> u32 {
+        self.current.version
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.current.attempt
+    }
+
+    /// The connection of the transaction that also moves the position: what is written through it happens exactly once.
+    ///
+    /// Take key or position before holding it. For savepoints of your own use the connection's nested transactions; a
+    /// commit of your own is refused.
+    // `C` is a parameter on purpose: with `S::Connection` rustc says "method not found" where a consumer has no store,
+    // instead of the sentence that stands at `Transactional`.
+    pub fn tx<C: ?Sized>(&mut self) -> &mut C
+    where
+        S: Transactional<Connection = C>,
+    {
+        S::connection(&mut self.session)
+    }
+}
+
+/// An async closure or function that takes a message and the context.
+///
+/// Write `async |p: place::v1::Place, cx: &mut Cx| ..`. It may not capture: hand state in with
+/// [`Consumer::on_with`](crate::Consumer::on_with).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't handle `{M}` messages",
+    label = "expected `async |message: {M}, cx: &mut Cx<..>| -> logpipe::Result`",
+    note = "a closure that captures: hand its state in with `.on_with(state, async |state, message, cx| ..)`",
+    note = "a consumer with a store hands out `&mut Cx<Sqlite>`, one without `&mut Cx`"
+)]
+pub trait HandlerFn<'a, M, S: Store>: Send + Sync + 'static {
+    /// What the call returns.
+    type Future: Future<Output = Result> + Send + 'a;
+
+    /// Handles one message.
+    fn call(&'a self, message: M, cx: &'a mut Cx<S>) -> Self::Future;
+}
+
+impl<'a, M, S, F, Fut> HandlerFn<'a, M, S> for F
+where
+    S: Store,
+    F: Fn(M, &'a mut Cx<S>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&'a self, message: M, cx: &'a mut Cx<S>) -> Fut {
+        self(message, cx)
+    }
+}
+
+/// As [`HandlerFn`], with state that the closure borrows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't handle `{M}` messages",
+    label = "expected `async |state: &{T}, message: {M}, cx: &mut Cx<..>| -> logpipe::Result`",
+    note = "a consumer with a store hands out `&mut Cx<Sqlite>`, one without `&mut Cx`"
+)]
+pub trait HandlerFnWith<'a, T, M, S: Store>: Send + Sync + 'static {
+    /// What the call returns.
+    type Future: Future<Output = Result> + Send + 'a;
+
+    /// Handles one message.
+    fn call(&'a self, state: &'a T, message: M, cx: &'a mut Cx<S>) -> Self::Future;
+}
+
+impl<'a, T, M, S, F, Fut> HandlerFnWith<'a, T, M, S> for F
+where
+    S: Store,
+    T: 'a,
+    F: Fn(&'a T, M, &'a mut Cx<S>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&'a self, state: &'a T, message: M, cx: &'a mut Cx<S>) -> Fut {
+        self(state, message, cx)
+    }
+}
+
+/// Joins the versions of a message to a handler of them. Generated code implements it for its `Any`, for every handler:
+/// `Any` is local there, which is what lets that blanket pass the orphan rule.
+pub trait Dispatch<H, S: Store>: Versions {
+    /// Decodes the body as its version says and calls the handler's method for that version.
+    fn dispatch(
+        handler: &H,
+        version: u32,
+        body: Body<'_>,
+        cx: &mut Cx<S>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Tells the handler that a key was deleted.
+    fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut Cx<S>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// The upcasts of a message whose every step is lossless: they are generated, nothing is left to decide.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lossless;
+
+/// A message type, or one version of it, and what handles it. Made by generated code and by
+/// [`Consumer::on`](crate::Consumer::on).
+pub struct Route<S: Store = Broker> {
+    pub(crate) message_type: &'static str,
+    /// The versions that this route takes.
+    pub(crate) takes: Takes,
+    /// The versions that this build knows of.
+    pub(crate) known: &'static [u32],
+    pub(crate) handler: Arc<dyn Erased<S>>,
+}
+
+/// What a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Every version that the build knows, and tombstones.
+    All,
+    /// One version.
+    One(u32),
+}
+
+impl<S: Store> Route<S> {
+    /// A handler of all versions of a type.
+    pub fn new<A, H>(handler: H) -> Self
+    where
+        A: Dispatch<H, S> + 'static,
+        H: Send + Sync + 'static,
+    {
+        Self::shared::<A, H>(Arc::new(handler))
+    }
+
+    /// A handler that other routes share.
+    pub fn shared<A, H>(handler: Arc<H>) -> Self
+    where
+        A: Dispatch<H, S> + 'static,
+        H: Send + Sync + 'static,
+    {
+        Self {
+            message_type: A::TYPE,
+            takes: Takes::All,
+            known: A::VERSIONS,
+            handler: Arc::new(Typed {
+                handler,
+                any: PhantomData::<fn() -> A>,
+            }),
+        }
+    }
+
+    pub(crate) fn on<M, F>(handler: F) -> Self
+    where
+        M: Message,
+        F: for<'a> HandlerFn<'a, M, S>,
+    {
+        Self::one::<M>(Arc::new(On {
+            handler,
+            message: PhantomData::<fn() -> M>,
+        }))
+    }
+
+    pub(crate) fn on_with<T, M, F>(state: T, handler: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        M: Message,
+        F: for<'a> HandlerFnWith<'a, T, M, S>,
+    {
+        Self::one::<M>(Arc::new(OnWith {
+            state,
+            handler,
+            message: PhantomData::<fn() -> M>,
+        }))
+    }
+
+    fn one<M: Message>(handler: Arc<dyn Erased<S>>) -> Self {
+        Self {
+            message_type: M::TYPE,
+            takes: Takes::One(M::VERSION),
+            known: M::VERSIONS,
+            handler,
+        }
+    }
+}
+
+impl<S: Store> Clone for Route<S> {
+    fn clone(&self) -> Self {
+        Self {
+            message_type: self.message_type,
+            takes: self.takes,
+            known: self.known,
+            handler: Arc::clone(&self.handler),
+        }
+    }
+}
+
+/// The one `dyn` between the run time and handlers: called once per run of consecutive records of one route, so that
+/// within a run nothing is boxed and nothing is looked up.
+pub(crate) trait Erased<S: Store>: Send + Sync {
+    /// Handles the run's records until it has none left or breaks off.
+    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()>;
+}
+
+/// Hands the record at hand to user code. What [`Erased::run`] repeats.
+pub(crate) trait Handle<S: Store>: Send + Sync {
+    fn handle(&self, cx: &mut Cx<S>) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl<S: Store, T: Handle<S>> Erased<S> for T {
+    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
+        run.all(self).boxed()
+    }
+}
+
+/// All versions of a type.
+struct Typed<A, H> {
+    handler: Arc<H>,
+    any: PhantomData<fn() -> A>,
+}
+
+impl<S, A, H> Handle<S> for Typed<A, H>
+where
+    S: Store,
+    A: Dispatch<H, S>,
+    H: Send + Sync,
+{
+    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
+        let Some(value) = cx.current.record.value.clone() else {
+            let key = cx.current.record.key.clone().unwrap_or_default();
+            return A::deleted(&self.handler, &key, cx).await;
+        };
+        let envelope = envelope::open(Some(&value))?;
+        let (version, body) = (envelope.version, envelope.body);
+        match A::dispatch(&self.handler, version, body, cx).await {
+            Err(Failure::Reopen) => {
+                let envelope = envelope::open_exact(Some(&value))?;
+                A::dispatch(&self.handler, envelope.version, envelope.body, cx).await
+            }
+            result => result,
+        }
+    }
+}
+
+/// One version of a type, by a closure.
+struct On<M, F> {
+    handler: F,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<S, M, F> Handle<S> for On<M, F>
+where
+    S: Store,
+    M: Message,
+    F: for<'a> HandlerFn<'a, M, S>,
+{
+    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
+        let message = decode::<M>(&cx.current.record)?;
+        Ok(self.handler.call(message, cx).await?)
+    }
+}
+
+/// One version of a type, by a closure with state.
+struct OnWith<T, M, F> {
+    state: T,
+    handler: F,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<S, T, M, F> Handle<S> for OnWith<T, M, F>
+where
+    S: Store,
+    T: Send + Sync,
+    M: Message,
+    F: for<'a> HandlerFnWith<'a, T, M, S>,
+{
+    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
+        let message = decode::<M>(&cx.current.record)?;
+        Ok(self.handler.call(&self.state, message, cx).await?)
+    }
+}
+
+fn decode<M: Message>(record: &Record) -> Result<M, Failure> {
+    let value = record.value.as_deref();
+    match envelope::open(value)?.body.decode::<M>() {
+        Err(Failure::Reopen) => envelope::open_exact(value)?.body.decode::<M>(),
+        result => result,
+    }
+}

@@ -8,6 +8,11 @@ mod fault;
 #[allow(dead_code, reason = "the lane task that calls it is being written")]
 mod handler;
 pub mod policy;
+mod lease;
+mod log;
+pub mod memory;
+mod offsets;
+mod partition;
 pub mod record;
 pub mod sink;
 pub mod source;
@@ -17,6 +22,7 @@ pub use consumer::Consumer;
 pub use error::{Error, Result};
 pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Route};
 pub use policy::Policy;
+pub use log::{Log, Subscription, Topics};
 pub use store::{Broker, Store, Transactional};
 
 pub use stand_in::*;

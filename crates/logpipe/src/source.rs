@@ -13,14 +13,15 @@
 //!                                 Ended and settled: Closed is stored > finish (only now may its children be assigned)
 //! ```
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::Result;
 use crate::record::{Cursor, LaneId, Position, Record, Start};
 use crate::sink::Sink;
+use crate::{Error, Result};
 
 /// A log: Kafka, Kinesis, the embedded local log, or memory.
 ///
@@ -55,6 +56,33 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Writes positions for a group that has no member, for `logpipe offsets set`; an error where it has one.
     fn reset(&self, group: &str, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>>;
+
+    /// Removes the oldest records of a topic and returns how many: retention, where it is ours to keep.
+    fn trim(&self, topic: &str, before: &Before) -> BoxFuture<'_, Result<u64>> {
+        let error = Error::permanent(format!(
+            "{} keeps its own retention: set it there, not here ({topic}, {before})",
+            self.describe()
+        ));
+        Box::pin(async move { Err(error) })
+    }
+}
+
+/// Which records retention removes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Before {
+    /// From the oldest on, those that were written before this. The first younger one ends it, per lane.
+    Time(Timestamp),
+    /// Those in front of this position, in every lane.
+    Position(Position),
+}
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => write!(f, "before {time}"),
+            Self::Position(position) => write!(f, "before position {position}"),
+        }
+    }
 }
 
 /// What a log can carry and do.

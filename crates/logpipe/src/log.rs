@@ -1,0 +1,101 @@
+//! How a program names its log and the topics that it reads.
+
+use std::sync::Arc;
+
+use crate::memory::Memory;
+use crate::source::Backend;
+
+/// A log that records are sent to and read from: a folder, memory, a cluster. Clones are the same log.
+#[derive(Clone)]
+pub struct Log {
+    backend: Arc<dyn Backend>,
+}
+
+impl Log {
+    /// A log over any backend.
+    pub fn new(backend: impl Backend) -> Self {
+        Self {
+            backend: Arc::new(backend),
+        }
+    }
+
+    /// A log in memory, for tests. [`Memory`] is the same log with the controls that tests want: `Log::new(memory.clone())`.
+    pub fn memory() -> Self {
+        Self::new(Memory::new())
+    }
+
+    /// What a consumer reads: topics of this log.
+    ///
+    /// ```
+    /// # let log = logpipe::Log::memory();
+    /// log.source("nouns");
+    /// log.source(["nouns", "orders"]);
+    /// ```
+    pub fn source(&self, topics: impl Into<Topics>) -> Subscription {
+        Subscription {
+            backend: self.backend.clone(),
+            topics: topics.into(),
+        }
+    }
+
+    /// What lies underneath, for operations.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+}
+
+/// Topics of a log, for a consumer.
+#[derive(Clone)]
+pub struct Subscription {
+    backend: Arc<dyn Backend>,
+    topics: Topics,
+}
+
+impl Subscription {
+    /// The log.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The topics.
+    pub fn topics(&self) -> &[String] {
+        &self.topics.0
+    }
+}
+
+/// One topic or several, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics(Vec<String>);
+
+impl<T: Into<String>> FromIterator<T> for Topics {
+    fn from_iter<I: IntoIterator<Item = T>>(topics: I) -> Self {
+        let mut topics: Vec<String> = topics.into_iter().map(Into::into).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        Self(topics)
+    }
+}
+
+impl From<&str> for Topics {
+    fn from(topic: &str) -> Self {
+        [topic].into_iter().collect()
+    }
+}
+
+impl From<String> for Topics {
+    fn from(topic: String) -> Self {
+        [topic].into_iter().collect()
+    }
+}
+
+impl<T: Into<String>, const N: usize> From<[T; N]> for Topics {
+    fn from(topics: [T; N]) -> Self {
+        topics.into_iter().collect()
+    }
+}
+
+impl<T: Into<String>> From<Vec<T>> for Topics {
+    fn from(topics: Vec<T>) -> Self {
+        topics.into_iter().collect()
+    }
+}

@@ -3,4 +3,6 @@
 pub mod catalog;
 mod decimal;
 pub mod diagnostic;
+mod json;
 pub mod source;
+mod uri;

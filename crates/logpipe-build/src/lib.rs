@@ -3,6 +3,12 @@
 pub mod catalog;
 mod decimal;
 pub mod diagnostic;
+mod dialect;
+mod discover;
 mod json;
+mod lower;
+pub mod name;
+pub mod read;
+mod refs;
 pub mod source;
 mod uri;

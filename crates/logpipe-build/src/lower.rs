@@ -1,0 +1,509 @@
+//! What do the schemas of the messages mean? JSON Schema in, the catalog out.
+//!
+//! Each message is lowered by itself, with all that its references reach. Places are the memory: whatever leads to a
+//! schema, it becomes one type, named after where it stands. Objects wait in a queue, so types may nest and recur as
+//! they like; only lists and maps recurse, and [`DEPTH`] bounds them.
+
+mod default;
+mod extension;
+mod number;
+mod object;
+mod pattern;
+mod string;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use sha2::{Digest, Sha256};
+
+use crate::catalog::{
+    Catalog, Hashes, Hint, Home, Item, Message, Origin, Rules, Shape, Ty, Type, TypeId,
+};
+use crate::diagnostic::{Report, quote};
+use crate::dialect::{self, Role};
+use crate::discover::Kind;
+use crate::json::{DEPTH, Json, NodeId};
+use crate::name;
+use crate::refs::{Documents, Place, Unresolved};
+use crate::source::Source;
+
+/// Lowers every message; library schemas as far as messages reach them.
+pub(crate) fn lower<'s>(
+    documents: &Documents<'_>,
+    files: impl Iterator<Item = (&'s Kind, &'s Source)>,
+    report: &mut Report,
+) -> Catalog {
+    let mut messages = files
+        .filter_map(|(kind, source)| match kind {
+            Kind::Message { stem, version } => Some((name::module(stem), *version, stem, source)),
+            Kind::Library => None,
+        })
+        .collect::<Vec<_>>();
+    messages.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+
+    let mut catalog = Catalog::default();
+    let mut roots = Vec::new();
+    let mut reached = BTreeSet::new();
+    let mut wires = Wires::default();
+    for (module, version, stem, source) in messages {
+        let Some(root) = documents.root(&source.name) else {
+            continue;
+        };
+        roots.push(root);
+        let home = Home {
+            module: module.clone(),
+            version,
+        };
+        let mut lowering = Lowering::new(documents, report, &mut catalog, home);
+        let Some((root_type, key)) = lowering.message(root) else {
+            reached.append(&mut lowering.reached);
+            continue;
+        };
+        let wire = lowering.wire(root).unwrap_or_else(|| stem.clone());
+        let mut seen = std::mem::take(&mut lowering.reached);
+        let hashes = hashes(documents, source, &seen);
+        reached.append(&mut seen);
+        wires.check(&wire, &module, source, documents.at(root), report);
+        catalog.messages.push(Message {
+            wire,
+            rust: module,
+            version,
+            root: root_type,
+            key,
+            source: source.name.clone(),
+            hashes,
+        });
+    }
+    unused(documents, &roots, &reached, report);
+    catalog
+}
+
+/// One message being lowered.
+struct Lowering<'a, 'd> {
+    documents: &'a Documents<'d>,
+    report: &'a mut Report,
+    catalog: &'a mut Catalog,
+    home: Home,
+    /// The schema that is the message: the file's root, or what that refers to.
+    root: Place,
+    /// What was lowered.
+    known: BTreeMap<Place, Use>,
+    /// What is being lowered; a list or map that meets itself gets a type on the way.
+    open: BTreeMap<Place, Option<TypeId>>,
+    /// Structs whose members wait.
+    queue: VecDeque<(Place, TypeId)>,
+    /// Defaults to check when all types are there: the field's type and index, and the default's place.
+    defaults: Vec<(TypeId, usize, Place)>,
+    /// What references led to.
+    reached: BTreeSet<Place>,
+}
+
+/// What a schema is for the one that uses it.
+#[derive(Debug, Clone)]
+struct Use {
+    rules: Rules,
+    nullable: bool,
+}
+
+impl Use {
+    fn plain(ty: Ty) -> Self {
+        Self {
+            rules: Rules {
+                ty,
+                checks: Vec::new(),
+            },
+            nullable: false,
+        }
+    }
+}
+
+impl From<Use> for Item {
+    fn from(used: Use) -> Self {
+        Self {
+            value: used.rules,
+            nullable: used.nullable,
+        }
+    }
+}
+
+impl<'a, 'd> Lowering<'a, 'd> {
+    fn new(
+        documents: &'a Documents<'d>,
+        report: &'a mut Report,
+        catalog: &'a mut Catalog,
+        home: Home,
+    ) -> Self {
+        Self {
+            documents,
+            report,
+            catalog,
+            home,
+            root: Place {
+                document: 0,
+                node: NodeId::default(),
+            },
+            known: BTreeMap::new(),
+            open: BTreeMap::new(),
+            queue: VecDeque::new(),
+            defaults: Vec::new(),
+            reached: BTreeSet::new(),
+        }
+    }
+
+    /// The struct that is the message, and which of its fields is the key.
+    fn message(&mut self, file: Place) -> Option<(TypeId, Option<usize>)> {
+        // The root can be a reference itself, as tools write it that keep every type in `definitions`.
+        self.root = file;
+        self.root = self.target(file)?;
+        if self.root != file {
+            self.extension(file, &[]);
+        }
+        let used = self.schema(self.root);
+        while let Some((place, id)) = self.queue.pop_front() {
+            self.members(place, id);
+        }
+        self.settle_defaults();
+        let schema = self.at(self.root);
+        let root = match used.rules.ty {
+            Ty::Named(id) if matches!(self.catalog.types[id.0].shape, Shape::Struct { .. }) => id,
+            _ => {
+                let help = "begin with `\"type\": \"object\"` and `\"properties\"`";
+                // What is no schema at all, or says more than we read, was told.
+                if !matches!(used.rules.ty, Ty::Any) || dialect::is_bare(schema) {
+                    self.error(
+                        self.root,
+                        schema,
+                        "a message is an object, and this is none",
+                        help,
+                    );
+                }
+                return None;
+            }
+        };
+        if used.nullable {
+            self.error(
+                self.root,
+                schema,
+                "a message can't be null",
+                "take `null` out of its type",
+            );
+        }
+        Some((root, self.key(file, root)))
+    }
+
+    /// What a schema is, wherever it is used.
+    fn schema(&mut self, place: Place) -> Use {
+        let Some(place) = self.target(place) else {
+            return Use::plain(Ty::Any);
+        };
+        if let Some(known) = self.known.get(&place) {
+            return known.clone();
+        }
+        if let Some(&open) = self.open.get(&place) {
+            let id = open.unwrap_or_else(|| self.reserve(place));
+            self.open.insert(place, Some(id));
+            let nullable = value::admits_null(self.at(place));
+            return Use {
+                nullable,
+                ..Use::plain(Ty::Named(id))
+            };
+        }
+        if self.open.len() == DEPTH {
+            let message =
+                format!("lists and maps hold each other through more than {DEPTH} references");
+            self.error(place, self.at(place), message, "put an object between them");
+            return Use::plain(Ty::Any);
+        }
+        self.open.insert(place, None);
+        let mut used = self.value(place);
+        let met_itself = self.open.remove(&place).flatten();
+        let ruled = !used.rules.checks.is_empty() && self.is_definition(place);
+        if met_itself.is_some() || ruled {
+            let id = met_itself.unwrap_or_else(|| self.reserve(place));
+            let rules = std::mem::replace(
+                &mut used.rules,
+                Rules {
+                    ty: Ty::Named(id),
+                    checks: Vec::new(),
+                },
+            );
+            self.catalog.types[id.0].shape = Shape::Newtype(rules);
+        }
+        self.known.insert(place, used.clone());
+        used
+    }
+
+    /// Follows references until there is a schema that is none.
+    fn target(&mut self, from: Place) -> Option<Place> {
+        let mut here = from;
+        let mut seen = BTreeSet::new();
+        while let Some(reference) = self.at(here).get("$ref") {
+            let schema = self.at(here);
+            if !seen.insert(here) {
+                let message = "this reference leads back to itself, and never to a schema";
+                self.error(
+                    here,
+                    reference,
+                    message,
+                    "let one of the references on the way be a schema",
+                );
+                return None;
+            }
+            self.beside_reference(here, schema);
+            let Some(text) = reference.as_str() else {
+                self.error(
+                    here,
+                    reference,
+                    format!("`$ref` is a string, not {}", reference.kind()),
+                    "",
+                );
+                return None;
+            };
+            match self.documents.resolve(here, text) {
+                Ok(found) => {
+                    self.reached.insert(found);
+                    here = found;
+                }
+                Err(Unresolved::Broken) => return None,
+                Err(Unresolved::Fault(message, help)) => {
+                    self.error(here, reference, message, help);
+                    return None;
+                }
+            }
+        }
+        Some(here)
+    }
+
+    /// A type to be filled in.
+    fn reserve(&mut self, place: Place) -> TypeId {
+        let hint = self.hint(place);
+        let schema = self.at(place);
+        let docs = self.docs(place);
+        let id = TypeId(self.catalog.types.len());
+        self.catalog.types.push(Type {
+            name: String::new(),
+            hint,
+            home: self.home.clone(),
+            origin: self.origin(place, schema),
+            docs,
+            shape: Shape::Newtype(Rules {
+                ty: Ty::Any,
+                checks: Vec::new(),
+            }),
+        });
+        id
+    }
+
+    /// What a type is named after: where it stands, never who met it first.
+    fn hint(&mut self, place: Place) -> Hint {
+        if place == self.root {
+            return Hint::Message;
+        }
+        let document = place.document;
+        let within = |part: Json<'_>| Place {
+            document,
+            node: part.id(),
+        };
+        let role = self.role(place);
+        match role {
+            Role::Root => {
+                let path = &self.documents.source(place).name;
+                Hint::Definition(name::stem(path).to_owned())
+            }
+            Role::Definition(name) | Role::Other(name) => Hint::Definition(name.to_owned()),
+            Role::Property(object, name) => match self.schema(within(object)).rules.ty {
+                Ty::Named(id) => Hint::Within(id, name.to_owned()),
+                _ => Hint::Definition(name.to_owned()),
+            },
+            Role::Item(list) => Self::part(self.hint(within(list)), "item"),
+            Role::Value(map) => Self::part(self.hint(within(map)), "value"),
+        }
+    }
+
+    /// A list's item in a field has the field's name to itself; under a definition the list may have it.
+    fn part(hint: Hint, part: &str) -> Hint {
+        match hint {
+            Hint::Definition(name) => Hint::Definition(format!("{name} {part}")),
+            Hint::Within(..) | Hint::Message => hint,
+        }
+    }
+
+    /// How the place is held. Who is being lowered is known to be a schema; else the way from the root tells.
+    fn role(&self, place: Place) -> Role<'a> {
+        let schema = self.at(place);
+        let document = place.document;
+        let is_schema = |part: Json<'_>| {
+            let place = Place {
+                document,
+                node: part.id(),
+            };
+            self.known.contains_key(&place) || self.open.contains_key(&place)
+        };
+        dialect::role_among(schema, is_schema).unwrap_or_else(|| dialect::role(schema))
+    }
+
+    fn is_definition(&self, place: Place) -> bool {
+        matches!(self.role(place), Role::Root | Role::Definition(_))
+    }
+
+    fn at(&self, place: Place) -> Json<'a> {
+        self.documents.at(place)
+    }
+
+    fn origin(&self, place: Place, part: Json<'_>) -> Origin {
+        let source = self.documents.source(place).name.clone();
+        Origin {
+            source,
+            pointer: part.pointer(),
+            span: part.span(),
+        }
+    }
+
+    /// Tells of a fault at a part of the place's document.
+    fn error(
+        &mut self,
+        place: Place,
+        part: Json<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.report
+            .error(self.documents.source(place), part.span(), message, help);
+    }
+
+    fn warn(
+        &mut self,
+        place: Place,
+        part: Json<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.report
+            .warn(self.documents.source(place), part.span(), message, help);
+    }
+}
+
+/// Wire names, each of one module.
+#[derive(Default)]
+struct Wires {
+    by_wire: BTreeMap<String, String>,
+    by_module: BTreeMap<String, String>,
+}
+
+impl Wires {
+    fn check(
+        &mut self,
+        wire: &str,
+        module: &str,
+        source: &Source,
+        root: Json<'_>,
+        report: &mut Report,
+    ) {
+        let declared = root
+            .get("x-logpipe")
+            .and_then(|ours| ours.get("type"))
+            .unwrap_or(root);
+        let first = self
+            .by_wire
+            .entry(wire.to_owned())
+            .or_insert_with(|| module.to_owned());
+        if first != module {
+            let message = format!(
+                "the module {} has the type {} already",
+                quote(first),
+                quote(wire)
+            );
+            report.error(
+                source,
+                declared.span(),
+                message,
+                "let each message have its own `type`",
+            );
+        }
+        let first = self
+            .by_module
+            .entry(module.to_owned())
+            .or_insert_with(|| wire.to_owned());
+        if first != wire {
+            let message = format!(
+                "other versions of this message have the type {}, not {}",
+                quote(first),
+                quote(wire)
+            );
+            report.error(
+                source,
+                declared.span(),
+                message,
+                "let every version have the same `x-logpipe` `type`",
+            );
+        }
+    }
+}
+
+/// Tells of definitions in messages that nothing refers to.
+fn unused(
+    documents: &Documents<'_>,
+    messages: &[Place],
+    reached: &BTreeSet<Place>,
+    report: &mut Report,
+) {
+    let mut used = BTreeSet::new();
+    for &place in reached {
+        let mut here = Some(documents.at(place));
+        // A reference into a definition uses it.
+        while let Some(part) = here.filter(|part| {
+            used.insert(Place {
+                document: place.document,
+                node: part.id(),
+            })
+        }) {
+            here = part.parent().map(|(parent, _)| parent);
+        }
+    }
+    for &root in messages {
+        for key in ["$defs", "definitions"] {
+            let definitions = documents.at(root).get(key);
+            for (name, span, definition) in definitions.into_iter().flat_map(Json::members) {
+                if !used.contains(&Place {
+                    document: root.document,
+                    node: definition.id(),
+                }) {
+                    let message = format!(
+                        "nothing refers to {}, so nothing is generated for it",
+                        quote(name)
+                    );
+                    report.warn(
+                        documents.source(root),
+                        span,
+                        message,
+                        "remove it, or refer to it",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Digests of a message's file and of all others that its references led to.
+fn hashes(documents: &Documents<'_>, own: &Source, reached: &BTreeSet<Place>) -> Hashes {
+    let others = reached
+        .iter()
+        .map(|&place| documents.source(place))
+        .filter(|source| source.name != own.name);
+    let references = others
+        .map(|source| (source.name.as_str(), source))
+        .collect::<BTreeMap<_, _>>();
+    let references = references
+        .into_values()
+        .map(|source| (source.name.clone(), digest(&source.text)));
+    Hashes {
+        content: digest(&own.text),
+        references: references.collect(),
+    }
+}
+
+/// SHA-256 of a text as it would be with line feeds alone, in hex.
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text.replace("\r\n", "\n"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

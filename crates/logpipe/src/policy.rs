@@ -112,7 +112,12 @@ impl Policies {
     /// The one place that decides the fate of a rejected record.
     pub(crate) fn of(&self, rejected: &Rejected) -> Policy {
         match rejected {
-            Rejected::Malformed => self.on_malformed,
+            Rejected::Malformed { .. } => self.on_malformed,
+            Rejected::UnknownFormat { .. } => self.on_unknown_format,
+            Rejected::UnknownType { .. } => self.on_unknown_type,
+            Rejected::UnknownVersion { .. } => self.on_unknown_version,
+            Rejected::Retired { .. } => self.on_retired,
+            Rejected::Invalid { .. } => self.on_invalid,
             Rejected::Tombstone => self.on_tombstone,
         }
     }

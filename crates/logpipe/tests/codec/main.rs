@@ -1,0 +1,13 @@
+//! Does every message read and write as the wire has it? The index of the codec's tests:
+//!
+//! * `vectors`: the bytes of the real django-logpipe, both ways
+//! * `objects`: what a table of members promises: presence, duplicates, closed and open objects, enums, newtypes
+//! * `numbers`: integers and floats, however they are spelled
+//! * `text`: strings, escapes, the grammar of JSON and of msgpack
+//! * `formats`: dates, addresses and the like, in hostile spellings
+//! * `rules`: bounds, lengths, patterns, counts
+//! * `envelopes`: heads, tails, versions, rejections
+//! * `oracles`: random documents against serde_json and rmp-serde
+
+mod messages;
+mod objects;

@@ -177,7 +177,7 @@ fn words(name: &str) -> Vec<String> {
 
 /// A name in `[A-Za-z0-9_]`, where `_` parts words.
 fn spell(name: &str) -> String {
-    let only_separators = name.chars().all(|c| is_separator(c));
+    let only_separators = name.chars().all(is_separator);
     let mut out = String::with_capacity(name.len());
     let chars = name.chars().collect::<Vec<_>>();
     for (i, &c) in chars.iter().enumerate() {

@@ -1,0 +1,121 @@
+//! `generated/dispatch.rs`: which code is it for a type and version? Data: the sorted table, and a perfect hash over it.
+
+use proc_macro2::Literal;
+use quote::{format_ident, quote};
+
+use super::{File, Item, by_module, docs, literal};
+use crate::catalog::{Catalog, Message};
+use crate::{hash, name};
+
+pub(super) fn file(catalog: &Catalog) -> File {
+    let mut messages = catalog.messages.iter().collect::<Vec<_>>();
+    messages.sort_by(|a, b| (&a.wire, a.version).cmp(&(&b.wire, b.version)));
+
+    let mut items = vec![Item::Text(schemas(&messages))];
+    items.extend(perfect_hash(&messages));
+    items.extend(any_message(catalog));
+    File {
+        docs: vec![
+            "From the type and version of an envelope to the code that knows it.".to_owned(),
+        ],
+        items,
+    }
+}
+
+/// The table, a schema per line: prettyplease would give each eight.
+fn schemas(messages: &[&Message]) -> String {
+    let rows = messages.iter().map(|message| {
+        let (wire, source) = (literal::string(&message.wire), literal::string(&message.source));
+        let (version, content) = (message.version, literal::string(&message.hashes.content));
+        format!("    ::logpipe::Schema {{ message_type: {wire}, version: {version}, source: {source}, sha256: {content} }},\n")
+    });
+    let rows = rows.collect::<String>();
+    let body = if rows.is_empty() {
+        "&[]".to_owned()
+    } else {
+        format!("&[\n{rows}]")
+    };
+    format!(
+        "/// Every schema of this crate, sorted by type and version.\npub static SCHEMAS: &[::logpipe::Schema] = {body};\n"
+    )
+}
+
+fn perfect_hash(messages: &[&Message]) -> Vec<Item> {
+    let keys = messages
+        .iter()
+        .map(|message| (message.wire.as_str(), message.version))
+        .collect::<Vec<_>>();
+    let table = hash::Table::of(&keys);
+    let seeds = table
+        .seeds
+        .iter()
+        .map(|&seed| Literal::u32_unsuffixed(seed));
+    let slots = table
+        .slots
+        .iter()
+        .map(|&slot| Literal::usize_unsuffixed(slot));
+    let find = docs::lines(&["The index in [`SCHEMAS`] of a type and version, in constant time."]);
+    vec![
+        Item::Rust(quote! {
+            static TABLE: ::logpipe::dispatch::Table = ::logpipe::dispatch::Table {
+                seeds: &[#(#seeds),*],
+                slots: &[#(#slots),*],
+            };
+        }),
+        Item::Rust(quote! {
+            #find
+            #[must_use]
+            pub fn find(message_type: &str, version: u32) -> Option<usize> {
+                TABLE.find(SCHEMAS, message_type, version)
+            }
+        }),
+    ]
+}
+
+fn any_message(catalog: &Catalog) -> Vec<Item> {
+    let groups = by_module(catalog);
+    let heads = groups
+        .iter()
+        .map(|versions| &catalog.messages[versions.start])
+        .collect::<Vec<_>>();
+    let variants = heads.iter().map(|message| {
+        let docs = docs::lines(&[docs::code(&message.wire)]);
+        let (variant, module) = (
+            format_ident!("{}", name::camel(&message.rust)),
+            format_ident!("{}", message.rust),
+        );
+        quote!(#docs #variant(super::#module::Any),)
+    });
+    let arms = heads.iter().map(|message| {
+        let (variant, module) = (format_ident!("{}", name::camel(&message.rust)), format_ident!("{}", message.rust));
+        let wire = &message.wire;
+        quote!(#wire => <super::#module::Any as ::logpipe::Versions>::decode(version, body).map(Self::#variant),)
+    });
+    let docs = docs::lines(&["Any message of this crate, for a loop of your own."]);
+    let routes = heads.iter().map(|message| {
+        let module = format_ident!("{}", message.rust);
+        quote!((
+            <super::#module::Any as ::logpipe::Versions>::TYPE,
+            <super::#module::Any as ::logpipe::Versions>::VERSIONS,
+        ))
+    });
+    vec![
+        Item::Rust(quote! {
+            #docs
+            #[derive(Debug, Clone, PartialEq)]
+            pub enum AnyMessage { #(#variants)* }
+        }),
+        Item::Rust(quote! {
+            impl ::logpipe::AnyOf for AnyMessage {
+                const TYPES: &'static [(&'static str, &'static [u32])] = &[#(#routes),*];
+
+                fn decode(message_type: &str, version: u32, body: ::logpipe::Body<'_>) -> Result<Self, ::logpipe::Failure> {
+                    match message_type {
+                        #(#arms)*
+                        _ => Err(body.unknown_type()),
+                    }
+                }
+            }
+        }),
+    ]
+}

@@ -1,0 +1,311 @@
+//! `generated/person/mod.rs`: how are all versions of a message handled? By a method each, so that a version that
+//! nobody handles is a compile error.
+
+use quote::{format_ident, quote};
+
+use super::upcasts::{self, plain};
+use super::{File, Item, docs, module_of, root_of, variant_of};
+use crate::catalog::{Catalog, Message};
+
+pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
+    let mut items = modules(versions);
+    items.extend([latest_alias(catalog, versions), any(catalog, versions)]);
+    items.extend(from_version(catalog, versions));
+    items.extend([
+        versions_of(catalog, versions),
+        handler_trait(catalog, versions),
+        handler_function(&versions[0]),
+        dispatch(catalog, versions),
+        closures(versions),
+        closures_handle(catalog, versions),
+    ]);
+    items.extend(upcasts::items(catalog, versions));
+    items.extend(latest(catalog, versions));
+    File {
+        docs: vec![format!(
+            "{}: its versions, and what handles them.",
+            docs::code(&versions[0].wire)
+        )],
+        items,
+    }
+}
+
+fn modules(versions: &[Message]) -> Vec<Item> {
+    let modules = versions.iter().map(module_of);
+    modules
+        .map(|module| Item::Rust(quote!(pub mod #module;)))
+        .collect()
+}
+
+fn latest_alias(catalog: &Catalog, versions: &[Message]) -> Item {
+    let newest = &versions[versions.len() - 1];
+    let (module, root) = (module_of(newest), root_of(catalog, newest));
+    let docs = docs::lines(&[
+        "The newest version. It moves when one is added: for reading, not for sending.",
+    ]);
+    Item::Rust(quote!(#docs pub type Latest = #module::#root;))
+}
+
+fn any(catalog: &Catalog, versions: &[Message]) -> Item {
+    let docs = docs::lines(&[format!(
+        "A {} of any version.",
+        docs::code(&versions[0].wire)
+    )]);
+    let variants = versions.iter().map(|message| {
+        let docs = docs::lines(&[docs::code(&message.source)]);
+        let (variant, module, root) = (
+            variant_of(message),
+            module_of(message),
+            root_of(catalog, message),
+        );
+        quote!(#docs #variant(#module::#root),)
+    });
+    Item::Rust(quote! {
+        #docs
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Any { #(#variants)* }
+    })
+}
+
+fn from_version(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
+    let from = versions.iter().map(|message| {
+        let (variant, module, root) = (
+            variant_of(message),
+            module_of(message),
+            root_of(catalog, message),
+        );
+        Item::Rust(quote! {
+            impl From<#module::#root> for Any {
+                fn from(message: #module::#root) -> Self {
+                    Self::#variant(message)
+                }
+            }
+        })
+    });
+    from.collect()
+}
+
+fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
+    let wire = &versions[0].wire;
+    let numbers = versions
+        .iter()
+        .map(|message| proc_macro2::Literal::u32_unsuffixed(message.version));
+    let arms = versions.iter().map(|message| {
+        let number = proc_macro2::Literal::u32_unsuffixed(message.version);
+        let (variant, module, root) = (
+            variant_of(message),
+            module_of(message),
+            root_of(catalog, message),
+        );
+        quote!(#number => body.decode::<#module::#root>().map(Self::#variant),)
+    });
+    Item::Rust(quote! {
+        impl ::logpipe::Versions for Any {
+            const TYPE: &'static str = #wire;
+            const VERSIONS: &'static [u32] = &[#(#numbers),*];
+
+            fn decode(version: u32, body: ::logpipe::Body<'_>) -> Result<Self, ::logpipe::Failure> {
+                match version {
+                    #(#arms)*
+                    _ => Err(body.unknown_version()),
+                }
+            }
+        }
+    })
+}
+
+fn handler_trait(catalog: &Catalog, versions: &[Message]) -> Item {
+    let (wire, module) = (plain(&versions[0].wire), &versions[0].rust);
+    let list = versions
+        .iter()
+        .map(|message| format!("v{}", message.version))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = format!("`{{Self}}` does not handle `{wire}` messages");
+    let label = format!("`{module}::Handler` is missing");
+    let note = format!("implement `{module}::Handler<{{S}}>`: one method per schema file: {list}");
+    let docs = docs::lines(&[
+        format!(
+            "Handles every version of {}: one method per schema file.",
+            docs::code(&versions[0].wire)
+        ),
+        String::new(),
+        "An error is tried again, then parked. Write the methods as `async fn`.".to_owned(),
+    ]);
+    let methods = versions.iter().map(|message| {
+        let docs = docs::lines(&[docs::code(&message.source)]);
+        let (module, root) = (module_of(message), root_of(catalog, message));
+        quote! {
+            #docs
+            fn #module(
+                &self,
+                message: #module::#root,
+                cx: &mut ::logpipe::Cx<S>,
+            ) -> impl Future<Output = ::logpipe::Result> + Send;
+        }
+    });
+    let deleted =
+        docs::lines(&["A tombstone: the key was deleted. Parks unless you say otherwise."]);
+    Item::Rust(quote! {
+        #docs
+        #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
+        pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+            #(#methods)*
+            #deleted
+            fn deleted(
+                &self,
+                _key: &[u8],
+                _cx: &mut ::logpipe::Cx<S>,
+            ) -> impl Future<Output = ::logpipe::Result> + Send {
+                async { Err(::logpipe::Error::tombstone()) }
+            }
+        }
+    })
+}
+
+fn handler_function(message: &Message) -> Item {
+    let docs = docs::lines(&[format!(
+        "The route of {} to a handler.",
+        docs::code(&message.wire)
+    )]);
+    Item::Rust(quote! {
+        #docs
+        pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+            ::logpipe::Route::new::<Any, H>(handler)
+        }
+    })
+}
+
+fn dispatch(catalog: &Catalog, versions: &[Message]) -> Item {
+    let arms = versions.iter().map(|message| {
+        let number = proc_macro2::Literal::u32_unsuffixed(message.version);
+        let (module, root) = (module_of(message), root_of(catalog, message));
+        quote!(#number => Ok(handler.#module(body.decode::<#module::#root>()?, cx).await?),)
+    });
+    Item::Rust(quote! {
+        impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+            async fn dispatch(
+                handler: &H,
+                version: u32,
+                body: ::logpipe::Body<'_>,
+                cx: &mut ::logpipe::Cx<S>,
+            ) -> Result<(), ::logpipe::Failure> {
+                match version {
+                    #(#arms)*
+                    _ => Err(body.unknown_version()),
+                }
+            }
+
+            async fn deleted(handler: &H, key: &[u8], cx: &mut ::logpipe::Cx<S>) -> Result<(), ::logpipe::Failure> {
+                Ok(handler.deleted(key, cx).await?)
+            }
+        }
+    })
+}
+
+/// A struct of closures: a literal has to name every field.
+fn closures(versions: &[Message]) -> Item {
+    let docs = docs::lines(&[format!(
+        "A handler made of closures, one for each version of {}.",
+        docs::code(&versions[0].wire)
+    )]);
+    let (params, fields): (Vec<_>, Vec<_>) = versions
+        .iter()
+        .map(|message| {
+            let docs = docs::lines(&[docs::code(&message.source)]);
+            let (param, field) = (variant_of(message), module_of(message));
+            (param.clone(), quote!(#docs pub #field: #param,))
+        })
+        .unzip();
+    Item::Rust(quote! {
+        #docs
+        #[derive(Debug, Clone, Copy)]
+        pub struct Handlers<#(#params),*> { #(#fields)* }
+    })
+}
+
+fn closures_handle(catalog: &Catalog, versions: &[Message]) -> Item {
+    let params = versions.iter().map(variant_of).collect::<Vec<_>>();
+    let bounds = versions.iter().map(|message| {
+        let (param, module, root) = (
+            variant_of(message),
+            module_of(message),
+            root_of(catalog, message),
+        );
+        quote!(#param: for<'a> ::logpipe::HandlerFn<'a, #module::#root, S>,)
+    });
+    let methods = versions.iter().map(|message| {
+        let (module, root) = (module_of(message), root_of(catalog, message));
+        quote! {
+            async fn #module(&self, message: #module::#root, cx: &mut ::logpipe::Cx<S>) -> ::logpipe::Result {
+                ::logpipe::HandlerFn::call(&self.#module, message, cx).await
+            }
+        }
+    });
+    Item::Rust(quote! {
+        impl<S, #(#params),*> Handler<S> for Handlers<#(#params),*>
+        where
+            S: ::logpipe::Store,
+            #(#bounds)*
+        {
+            #(#methods)*
+        }
+    })
+}
+
+/// The route that brings every version up to the newest.
+fn latest(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
+    let docs = docs::lines(&[format!(
+        "The route of {} to a closure that takes the newest version; older ones are brought up to it.",
+        docs::code(&versions[0].wire)
+    )]);
+    let methods = versions.iter().enumerate().map(|(index, message)| {
+        let (module, root) = (module_of(message), root_of(catalog, message));
+        let steps = versions[index..].windows(2).map(|pair| {
+            let step = format_ident!("{}_to_{}", module_of(&pair[0]), module_of(&pair[1]));
+            quote!(let message = self.upcasts.#step(message);)
+        });
+        quote! {
+            async fn #module(&self, message: #module::#root, cx: &mut ::logpipe::Cx<S>) -> ::logpipe::Result {
+                #(#steps)*
+                ::logpipe::HandlerFn::call(&self.function, message, cx).await
+            }
+        }
+    });
+    // With one version there is no step to take.
+    let (upcasts, bind) = match versions.len() {
+        1 => (format_ident!("_upcasts"), quote!(_upcasts: upcasts)),
+        _ => (format_ident!("upcasts"), quote!(upcasts)),
+    };
+    let function = quote! {
+        #docs
+        pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+        where
+            S: ::logpipe::Store,
+            U: Upcasts + Send + Sync + 'static,
+            F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+        {
+            handler(Newest { #bind, function })
+        }
+    };
+    let struct_docs = docs::lines(&["Takes every version and hands on the newest."]);
+    let structure = quote! {
+        #struct_docs
+        struct Newest<U, F> { #upcasts: U, function: F }
+    };
+    let implementation = quote! {
+        impl<S, U, F> Handler<S> for Newest<U, F>
+        where
+            S: ::logpipe::Store,
+            U: Upcasts + Send + Sync + 'static,
+            F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+        {
+            #(#methods)*
+        }
+    };
+    vec![
+        Item::Rust(function),
+        Item::Rust(structure),
+        Item::Rust(implementation),
+    ]
+}

@@ -1,0 +1,237 @@
+//! Is what is generated what was agreed? Schemas and their output lie in pairs under `tests/golden`; the pairs are
+//! compared here and compiled by the workspace's own tests.
+//!
+//! After a change on purpose: `LOGPIPE_BLESS=1 cargo test -p logpipe-build --test golden`, then review the difference.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use logpipe_build::{Options, generate, verify};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::Visit;
+
+/// * shapes: every shape, presence, rule and default of one version
+/// * steps: upcasts that are generated, upcasts that need a decision, definitions shared between versions
+/// * names: strings that would like to be code
+const CASES: &[&str] = &["shapes", "steps", "names"];
+
+fn folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(case)
+}
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path
+                    .strip_prefix(folder)
+                    .unwrap()
+                    .to_string_lossy()
+                    .replace('\\', "/");
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// The schemas of a case in a folder of their own, written in the order given.
+fn copy(schemas: &[(&String, &String)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("schemas")).unwrap();
+    for (name, text) in schemas {
+        fs::write(root.path().join("schemas").join(name), text).unwrap();
+    }
+    root
+}
+
+#[test]
+fn output_is_as_agreed() {
+    for case in CASES {
+        let expected = folder(case).join("generated");
+        if std::env::var_os("LOGPIPE_BLESS").is_some() {
+            generate(&Options::new(folder(case))).unwrap();
+        }
+        let schemas = files(&folder(case).join("schemas"));
+        let root = copy(&schemas.iter().collect::<Vec<_>>());
+        generate(&Options::new(root.path())).unwrap();
+        let (expected, actual) = (files(&expected), files(&root.path().join("generated")));
+        assert_eq!(
+            expected.keys().collect::<Vec<_>>(),
+            actual.keys().collect::<Vec<_>>(),
+            "{case}"
+        );
+        for (name, text) in &actual {
+            // The digest of the generator moves with its every edit; the text below is what was agreed.
+            let body = |text: &str| {
+                text.lines()
+                    .skip(2)
+                    .map(|line| format!("{line}\n"))
+                    .collect::<String>()
+            };
+            assert!(
+                body(&expected[name]) == body(text),
+                "{case}/generated/{name} is not as agreed; see LOGPIPE_BLESS above"
+            );
+        }
+    }
+}
+
+#[test]
+fn output_does_not_depend_on_order_or_repetition() {
+    for case in CASES {
+        let schemas = files(&folder(case).join("schemas"));
+        let mut order = schemas.iter().collect::<Vec<_>>();
+        let mut first: Option<BTreeMap<String, String>> = None;
+        for _ in 0..10 {
+            order.rotate_left(1);
+            order.reverse();
+            let root = copy(&order);
+            generate(&Options::new(root.path())).unwrap();
+            let output = files(&root.path().join("generated"));
+            assert!(
+                first.get_or_insert_with(|| output.clone()) == &output,
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_twice_and_orphans_go() {
+    let schemas = files(&folder("steps").join("schemas"));
+    let root = copy(&schemas.iter().collect::<Vec<_>>());
+    let options = Options::new(root.path());
+    let first = generate(&options).unwrap();
+    let again = generate(&options).unwrap();
+    assert_eq!(
+        (
+            first.written.len(),
+            again.written.len(),
+            again.unchanged.len()
+        ),
+        (first.written.len(), 0, first.written.len())
+    );
+
+    // What was edited by hand is written anew, though its inputs are as before.
+    let edited = root.path().join("generated/widen/v1.rs");
+    let text = fs::read_to_string(&edited).unwrap();
+    fs::write(&edited, text.replace("pub id", "pub identity")).unwrap();
+    assert!(
+        verify(&options)
+            .unwrap_err()
+            .to_string()
+            .starts_with("generated/widen/v1.rs is not up to date")
+    );
+    assert_eq!(generate(&options).unwrap().written, ["widen/v1.rs"]);
+    assert_eq!(fs::read_to_string(&edited).unwrap(), text);
+
+    // A message that is gone takes its files along, but not those of others.
+    fs::write(root.path().join("generated/lossy/notes.rs"), "// by hand\n").unwrap();
+    for version in [2, 5, 6] {
+        fs::remove_file(root.path().join(format!("schemas/lossy.v{version}.json"))).unwrap();
+    }
+    let report = generate(&options).unwrap();
+    assert_eq!(
+        report.removed,
+        ["lossy/mod.rs", "lossy/v2.rs", "lossy/v5.rs", "lossy/v6.rs"]
+    );
+    assert_eq!(report.written, ["mod.rs", "dispatch.rs"]);
+    assert!(root.path().join("generated/lossy/notes.rs").exists());
+    verify(&options).unwrap();
+}
+
+#[test]
+fn a_fault_leaves_the_last_good_output() {
+    let schemas = files(&folder("shapes").join("schemas"));
+    let root = copy(&schemas.iter().collect::<Vec<_>>());
+    let options = Options::new(root.path());
+    generate(&options).unwrap();
+    let before = files(&root.path().join("generated"));
+    fs::write(root.path().join("schemas/broken.v1.json"), "{\"type\": 5}").unwrap();
+    assert!(matches!(
+        generate(&options),
+        Err(logpipe_build::Error::Schemas(_))
+    ));
+    assert_eq!(files(&root.path().join("generated")), before);
+}
+
+/// Words of the hostile case that are no Rust of ours: an identifier that holds one came out of a string.
+const HOSTILE: &[&str] = &["owned", "panic", "Nope", "nowhere", "indented", "acme_"];
+
+/// Looks at every identifier, those within macros included.
+struct Words(Vec<String>);
+
+impl Words {
+    fn tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Ident(ident) => self.0.push(ident.to_string()),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Words {
+    fn visit_ident(&mut self, ident: &'ast proc_macro2::Ident) {
+        self.0.push(ident.to_string());
+    }
+
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        self.tokens(mac.tokens.clone());
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        // Doc comments are attributes by now, and their text a literal.
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.tokens(list.tokens.clone());
+        }
+    }
+}
+
+#[test]
+fn schema_text_stays_within_literals() {
+    for (name, text) in files(&folder("names").join("generated")) {
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut words = Words(Vec::new());
+        words.visit_file(&file);
+        for word in words.0 {
+            let hostile = HOSTILE
+                .iter()
+                .any(|hostile| word.contains(hostile) && word != "com_acme_type_of");
+            assert!(!hostile, "{name}: `{word}` came out of a schema's text");
+        }
+        // Only what a file of ours holds, whatever a description says.
+        for item in &file.items {
+            let known = matches!(
+                item,
+                syn::Item::Struct(_)
+                    | syn::Item::Enum(_)
+                    | syn::Item::Impl(_)
+                    | syn::Item::Mod(_)
+                    | syn::Item::Type(_)
+                    | syn::Item::Trait(_)
+                    | syn::Item::Macro(_)
+                    | syn::Item::Static(_)
+                    | syn::Item::Const(_)
+                    | syn::Item::Use(_)
+            ) || matches!(item, syn::Item::Fn(item) if ["handler", "latest", "every", "find"].contains(&item.sig.ident.to_string().as_str()));
+            assert!(known, "{name}: an item that nobody asked for");
+        }
+        assert!(
+            !text.contains(['\u{202e}', '\u{7}', '\u{2028}']),
+            "{name}: a character that hides"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+// @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: ebd1b11a74a44213e95f5e0f 3c71e7cbb71b968383f5c446
+
+//! `x";}{Self}/'y'*/`: its versions, and what handles them.
+
+pub mod v1;
+pub mod v2;
+
+/// The newest version. It moves when one is added: for reading, not for sending.
+pub type Latest = v2::TypeOf;
+
+/// A `x";}{Self}/'y'*/` of any version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Any {
+    /// `schemas/com.acme.Type-of.v1.json`
+    V1(v1::TypeOf),
+    /// `schemas/com.acme.Type-of.v2.json`
+    V2(v2::TypeOf),
+}
+
+impl From<v1::TypeOf> for Any {
+    fn from(message: v1::TypeOf) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::TypeOf> for Any {
+    fn from(message: v2::TypeOf) -> Self {
+        Self::V2(message)
+    }
+}
+
+impl ::logpipe::Versions for Any {
+    const TYPE: &'static str = "x\";}{Self}/`y`*/";
+    const VERSIONS: &'static [u32] = &[1, 2];
+    fn decode(
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match version {
+            1 => body.decode::<v1::TypeOf>().map(Self::V1),
+            2 => body.decode::<v2::TypeOf>().map(Self::V2),
+            _ => Err(body.unknown_version()),
+        }
+    }
+}
+
+/// Handles every version of `x";}{Self}/'y'*/`: one method per schema file.
+///
+/// An error is tried again, then parked. Write the methods as `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `x\";}}{{Self}}/`y`*/` messages",
+    label = "`com_acme_type_of::Handler` is missing",
+    note = "implement `com_acme_type_of::Handler<{S}>`: one method per schema file: v1, v2"
+)]
+pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+    /// `schemas/com.acme.Type-of.v1.json`
+    fn v1(
+        &self,
+        message: v1::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// `schemas/com.acme.Type-of.v2.json`
+    fn v2(
+        &self,
+        message: v2::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// A tombstone: the key was deleted. Parks unless you say otherwise.
+    fn deleted(
+        &self,
+        _key: &[u8],
+        _cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        async { Err(::logpipe::Error::tombstone()) }
+    }
+}
+
+/// The route of `x";}{Self}/'y'*/` to a handler.
+pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+    ::logpipe::Route::new::<Any, H>(handler)
+}
+
+impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+    async fn dispatch(
+        handler: &H,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        match version {
+            1 => Ok(handler.v1(body.decode::<v1::TypeOf>()?, cx).await?),
+            2 => Ok(handler.v2(body.decode::<v2::TypeOf>()?, cx).await?),
+            _ => Err(body.unknown_version()),
+        }
+    }
+    async fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        Ok(handler.deleted(key, cx).await?)
+    }
+}
+
+/// A handler made of closures, one for each version of `x";}{Self}/'y'*/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Handlers<V1, V2> {
+    /// `schemas/com.acme.Type-of.v1.json`
+    pub v1: V1,
+    /// `schemas/com.acme.Type-of.v2.json`
+    pub v2: V2,
+}
+
+impl<S, V1, V2> Handler<S> for Handlers<V1, V2>
+where
+    S: ::logpipe::Store,
+    V1: for<'a> ::logpipe::HandlerFn<'a, v1::TypeOf, S>,
+    V2: for<'a> ::logpipe::HandlerFn<'a, v2::TypeOf, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    }
+}
+
+/// How an older `x";}{Self}/'y'*/` becomes the newest, step by step.
+///
+/// A step with a body keeps all that the older version says; the others need a decision.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how an older `x\";}}{{Self}}/`y`*/` becomes the newest",
+    label = "a step of `com_acme_type_of::Upcasts` is missing",
+    note = "v1 -> v2 needs a decision: `\"; needed` (/properties/\"; needed) is new and required",
+    note = "implement `com_acme_type_of::Upcasts` for a type of your own and hand it in"
+)]
+pub trait Upcasts {
+    /// Needs a decision:
+    ///
+    /// * `"; needed` (`/properties/"; needed`) is new and required
+    fn v1_to_v2(&self, message: v1::TypeOf) -> v2::TypeOf;
+}
+
+/// The route of `x";}{Self}/'y'*/` to a closure that takes the newest version; older ones are brought up to it.
+pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+        + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    handler(Newest { upcasts, function })
+}
+
+/// Takes every version and hands on the newest.
+struct Newest<U, F> {
+    upcasts: U,
+    function: F,
+}
+
+impl<S, U, F> Handler<S> for Newest<U, F>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        let message = self.upcasts.v1_to_v2(message);
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::TypeOf,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+}

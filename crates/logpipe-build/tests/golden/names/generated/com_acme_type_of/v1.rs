@@ -1,0 +1,149 @@
+// @generated from schemas/com.acme.Type-of.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: ebd1b11a74a44213e95f5e0f dbc59ee3556201aa744624dd
+
+//! `x";}{Self}/'y'*/`, version 1.
+
+/// \*/ "; } fn owned() {} /\*
+/// \#!\[allow(warnings)\]
+///
+/// \`\`\`rust
+/// panic!()
+/// \`\`\`
+/// let indented = 1;
+/// \[link\]\[nowhere\] \[\`Nope\`\] \<script\>x\</script\> https\://\[bad\] {braces} \\u{202e} \\u{7} \\u{41} //! inner
+/// \#\[derive(Nope)\]
+/// \- list
+/// 1\. one
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TypeOf {
+    /// \*/ "; } fn owned() {} /\*
+    pub quote_semicolon_unbrace: String,
+    /// \*/
+    pub type_: Option<String>,
+    /// `größe`.
+    pub grosse: Option<i64>,
+    /// `日本`.
+    pub u65e5_u672c: Option<String>,
+    /// ` `.
+    pub empty: Option<String>,
+    /// `2nd`.
+    pub n2nd: Option<String>,
+    /// `line break`.
+    pub line_u000a_break_u000d_u2028: Option<String>,
+    /// `{Self} {0}`.
+    pub brace_self_unbrace_brace_0_unbrace: String,
+    /// `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`.
+    pub aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_a7533435cc9828fd: Option<
+        String,
+    >,
+    /// `self`.
+    pub self_: Option<TypeOfSelf>,
+    /// `String`.
+    pub string: Option<String_>,
+    /// `Option`.
+    pub option: Option<TypeOfOption>,
+}
+
+impl TypeOf {
+    /// `日本`, or the schema's default where it is absent.
+    #[must_use]
+    pub fn u65e5_u672c_or_default(&self) -> &str {
+        self.u65e5_u672c.as_deref().unwrap_or("\"; panic!(); \"")
+    }
+}
+
+/// What `self` holds in [`TypeOf`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TypeOfSelf {
+    /// `self`
+    Self_,
+    /// `-1`
+    Minus1,
+    /// `1`
+    N1,
+    /// `A+`
+    APlus,
+    /// `A`
+    A,
+    /// ` `
+    Empty,
+    /// `"; }`
+    QuoteSemicolonUnbrace,
+    /// `\u{41}`
+    BackslashUBrace41Unbrace,
+    /// `string`
+    String_,
+    /// `\u{202e}`
+    U202e,
+}
+
+/// The definition `String`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct String_(
+    /// The value itself.
+    pub String,
+);
+
+/// What `Option` holds in [`TypeOf`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TypeOfOption {
+    /// `Vec`.
+    pub vec: Option<Vec<TypeOfOptionVec>>,
+}
+
+/// What `Vec` holds in [`TypeOfOption`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TypeOfOptionVec {
+    /// `Box`.
+    pub box_: Option<String>,
+}
+
+::logpipe::wire! {
+    struct TypeOf open {
+        quote_semicolon_unbrace: "\"; }" required;
+        type_: "type" optional;
+        grosse: "größe" optional;
+        u65e5_u672c: "日本" optional;
+        empty: "" optional;
+        n2nd: "2nd" optional;
+        line_u000a_break_u000d_u2028: "line\nbreak\r\u{2028}" optional;
+        brace_self_unbrace_brace_0_unbrace: "{Self} {0}" required;
+        aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_a7533435cc9828fd: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" optional;
+        self_: "self" optional;
+        string: "String" optional;
+        option: "Option" optional;
+    }
+}
+
+::logpipe::wire! {
+    enum TypeOfSelf closed {
+        Self_ = "self";
+        Minus1 = "-1";
+        N1 = "1";
+        APlus = "A+";
+        A = "A";
+        Empty = "";
+        QuoteSemicolonUnbrace = "\"; }";
+        BackslashUBrace41Unbrace = r"\u{41}";
+        String_ = "string";
+        U202e = "\u{202e}";
+    }
+}
+
+::logpipe::wire! {
+    newtype String_(String), min_chars(1);
+}
+
+::logpipe::wire! {
+    struct TypeOfOption open {
+        vec: "Vec" optional;
+    }
+}
+
+::logpipe::wire! {
+    struct TypeOfOptionVec open {
+        box_: "Box" optional, pattern("^[\"\\#]+\\\\$");
+    }
+}
+
+::logpipe::message! { TypeOf = "x\";}{Self}/`y`*/" version 1, key quote_semicolon_unbrace; }

@@ -1,0 +1,49 @@
+// @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 1990d85730d31b1b5b2e3c39 2f55e588acbaf899278e712d
+
+//! From the type and version of an envelope to the code that knows it.
+
+/// Every schema of this crate, sorted by type and version.
+pub static SCHEMAS: &[::logpipe::Schema] = &[
+    ::logpipe::Schema { message_type: "golden.Shapes", version: 1, source: "schemas/shapes.v1.json", sha256: "a52db6bc84c5f738b5c824fba4a53e96a173c31cb9679916991b80eb28754565" },
+];
+
+static TABLE: ::logpipe::dispatch::Table = ::logpipe::dispatch::Table {
+    seeds: &[0],
+    slots: &[0],
+};
+
+/// The index in [`SCHEMAS`] of a type and version, in constant time.
+#[must_use]
+pub fn find(message_type: &str, version: u32) -> Option<usize> {
+    TABLE.find(SCHEMAS, message_type, version)
+}
+
+/// Any message of this crate, for a loop of your own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyMessage {
+    /// `golden.Shapes`
+    Shapes(super::shapes::Any),
+}
+
+impl ::logpipe::AnyOf for AnyMessage {
+    const TYPES: &'static [(&'static str, &'static [u32])] = &[
+        (
+            <super::shapes::Any as ::logpipe::Versions>::TYPE,
+            <super::shapes::Any as ::logpipe::Versions>::VERSIONS,
+        ),
+    ];
+    fn decode(
+        message_type: &str,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match message_type {
+            "golden.Shapes" => {
+                <super::shapes::Any as ::logpipe::Versions>::decode(version, body)
+                    .map(Self::Shapes)
+            }
+            _ => Err(body.unknown_type()),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 1990d85730d31b1b5b2e3c39 58f27e7b8ff35a838c3c9d3b
+
+//! The messages of this crate, generated from its schemas.
+
+#![allow(
+    clippy::doc_markdown,
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::module_inception,
+    clippy::option_option,
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "names, shapes and prose are those of the schemas"
+)]
+
+pub mod dispatch;
+pub mod shapes;
+
+const _: () = ::logpipe::generated_for(1);
+
+/// Routes of every message to one handler: a message that it does not handle is a compile error.
+pub fn every<S, H>(handler: H) -> [::logpipe::Route<S>; 1]
+where
+    S: ::logpipe::Store,
+    H: shapes::Handler<S>,
+{
+    let handler = ::std::sync::Arc::new(handler);
+    [::logpipe::Route::shared::<shapes::Any, H>(::std::sync::Arc::clone(&handler))]
+}

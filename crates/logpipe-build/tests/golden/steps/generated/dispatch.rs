@@ -1,0 +1,63 @@
+// @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 54dd5298b55ccb331a13c99e aa74800d5a8fc44b89cea82b
+
+//! From the type and version of an envelope to the code that knows it.
+
+/// Every schema of this crate, sorted by type and version.
+pub static SCHEMAS: &[::logpipe::Schema] = &[
+    ::logpipe::Schema { message_type: "lossy", version: 2, source: "schemas/lossy.v2.json", sha256: "1c4fafa3ff34fb5cb3a733c95bd61c3e9345521922301fcd4c78a2eba2961068" },
+    ::logpipe::Schema { message_type: "lossy", version: 5, source: "schemas/lossy.v5.json", sha256: "52eaba633fc9e91509d091197a8a7eb7f5fb54161ee6d9ce1172885b32082c9f" },
+    ::logpipe::Schema { message_type: "lossy", version: 6, source: "schemas/lossy.v6.json", sha256: "52eaba633fc9e91509d091197a8a7eb7f5fb54161ee6d9ce1172885b32082c9f" },
+    ::logpipe::Schema { message_type: "widen", version: 1, source: "schemas/widen.v1.json", sha256: "eebcf2b0bdab28ec25b495c3101a4fb54c6020e672b5255555bf14a840cd7f77" },
+    ::logpipe::Schema { message_type: "widen", version: 2, source: "schemas/widen.v2.json", sha256: "d623dd5f9d09920c15100312576b6426ed710de36bb48d8ff443006eccd94876" },
+];
+
+static TABLE: ::logpipe::dispatch::Table = ::logpipe::dispatch::Table {
+    seeds: &[3, 9],
+    slots: &[1, 3, 0, 4, 2],
+};
+
+/// The index in [`SCHEMAS`] of a type and version, in constant time.
+#[must_use]
+pub fn find(message_type: &str, version: u32) -> Option<usize> {
+    TABLE.find(SCHEMAS, message_type, version)
+}
+
+/// Any message of this crate, for a loop of your own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyMessage {
+    /// `lossy`
+    Lossy(super::lossy::Any),
+    /// `widen`
+    Widen(super::widen::Any),
+}
+
+impl ::logpipe::AnyOf for AnyMessage {
+    const TYPES: &'static [(&'static str, &'static [u32])] = &[
+        (
+            <super::lossy::Any as ::logpipe::Versions>::TYPE,
+            <super::lossy::Any as ::logpipe::Versions>::VERSIONS,
+        ),
+        (
+            <super::widen::Any as ::logpipe::Versions>::TYPE,
+            <super::widen::Any as ::logpipe::Versions>::VERSIONS,
+        ),
+    ];
+    fn decode(
+        message_type: &str,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match message_type {
+            "lossy" => {
+                <super::lossy::Any as ::logpipe::Versions>::decode(version, body)
+                    .map(Self::Lossy)
+            }
+            "widen" => {
+                <super::widen::Any as ::logpipe::Versions>::decode(version, body)
+                    .map(Self::Widen)
+            }
+            _ => Err(body.unknown_type()),
+        }
+    }
+}

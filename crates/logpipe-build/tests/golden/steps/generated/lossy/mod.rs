@@ -1,0 +1,254 @@
+// @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 1bd1bf141398612f586cb5a6 033728cf89d50c4027f9e01b
+
+//! `lossy`: its versions, and what handles them.
+
+pub mod v2;
+pub mod v5;
+pub mod v6;
+
+/// The newest version. It moves when one is added: for reading, not for sending.
+pub type Latest = v6::Lossy;
+
+/// A `lossy` of any version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Any {
+    /// `schemas/lossy.v2.json`
+    V2(v2::Lossy),
+    /// `schemas/lossy.v5.json`
+    V5(v5::Lossy),
+    /// `schemas/lossy.v6.json`
+    V6(v6::Lossy),
+}
+
+impl From<v2::Lossy> for Any {
+    fn from(message: v2::Lossy) -> Self {
+        Self::V2(message)
+    }
+}
+
+impl From<v5::Lossy> for Any {
+    fn from(message: v5::Lossy) -> Self {
+        Self::V5(message)
+    }
+}
+
+impl From<v6::Lossy> for Any {
+    fn from(message: v6::Lossy) -> Self {
+        Self::V6(message)
+    }
+}
+
+impl ::logpipe::Versions for Any {
+    const TYPE: &'static str = "lossy";
+    const VERSIONS: &'static [u32] = &[2, 5, 6];
+    fn decode(
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match version {
+            2 => body.decode::<v2::Lossy>().map(Self::V2),
+            5 => body.decode::<v5::Lossy>().map(Self::V5),
+            6 => body.decode::<v6::Lossy>().map(Self::V6),
+            _ => Err(body.unknown_version()),
+        }
+    }
+}
+
+/// Handles every version of `lossy`: one method per schema file.
+///
+/// An error is tried again, then parked. Write the methods as `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `lossy` messages",
+    label = "`lossy::Handler` is missing",
+    note = "implement `lossy::Handler<{S}>`: one method per schema file: v2, v5, v6"
+)]
+pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+    /// `schemas/lossy.v2.json`
+    fn v2(
+        &self,
+        message: v2::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// `schemas/lossy.v5.json`
+    fn v5(
+        &self,
+        message: v5::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// `schemas/lossy.v6.json`
+    fn v6(
+        &self,
+        message: v6::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// A tombstone: the key was deleted. Parks unless you say otherwise.
+    fn deleted(
+        &self,
+        _key: &[u8],
+        _cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        async { Err(::logpipe::Error::tombstone()) }
+    }
+}
+
+/// The route of `lossy` to a handler.
+pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+    ::logpipe::Route::new::<Any, H>(handler)
+}
+
+impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+    async fn dispatch(
+        handler: &H,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        match version {
+            2 => Ok(handler.v2(body.decode::<v2::Lossy>()?, cx).await?),
+            5 => Ok(handler.v5(body.decode::<v5::Lossy>()?, cx).await?),
+            6 => Ok(handler.v6(body.decode::<v6::Lossy>()?, cx).await?),
+            _ => Err(body.unknown_version()),
+        }
+    }
+    async fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        Ok(handler.deleted(key, cx).await?)
+    }
+}
+
+/// A handler made of closures, one for each version of `lossy`.
+#[derive(Debug, Clone, Copy)]
+pub struct Handlers<V2, V5, V6> {
+    /// `schemas/lossy.v2.json`
+    pub v2: V2,
+    /// `schemas/lossy.v5.json`
+    pub v5: V5,
+    /// `schemas/lossy.v6.json`
+    pub v6: V6,
+}
+
+impl<S, V2, V5, V6> Handler<S> for Handlers<V2, V5, V6>
+where
+    S: ::logpipe::Store,
+    V2: for<'a> ::logpipe::HandlerFn<'a, v2::Lossy, S>,
+    V5: for<'a> ::logpipe::HandlerFn<'a, v5::Lossy, S>,
+    V6: for<'a> ::logpipe::HandlerFn<'a, v6::Lossy, S>,
+{
+    async fn v2(
+        &self,
+        message: v2::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    }
+    async fn v5(
+        &self,
+        message: v5::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v5, message, cx).await
+    }
+    async fn v6(
+        &self,
+        message: v6::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v6, message, cx).await
+    }
+}
+
+/// How an older `lossy` becomes the newest, step by step.
+///
+/// A step with a body keeps all that the older version says; the others need a decision.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how an older `lossy` becomes the newest",
+    label = "a step of `lossy::Upcasts` is missing",
+    note = "v2 -> v5 needs a decision: `gone` (/properties/gone) is gone; `label` (/properties/label) has a new or narrower rule: maxLength; `kind` (/properties/kind) no longer allows every value that it had; `maybe` (/properties/maybe) is now required; `size` (/properties/size) changes its type; `address.street` (/$defs/address/properties/street) has a new or narrower rule: maxLength; `many` (/properties/many) may no longer hold null; `email {{x}}` (/properties/email {{x}}) is new and required; it no longer keeps unknown members",
+    note = "implement `lossy::Upcasts` for a type of your own and hand it in"
+)]
+pub trait Upcasts {
+    /// Needs a decision:
+    ///
+    /// * `gone` (`/properties/gone`) is gone
+    /// * `label` (`/properties/label`) has a new or narrower rule: maxLength
+    /// * `kind` (`/properties/kind`) no longer allows every value that it had
+    /// * `maybe` (`/properties/maybe`) is now required
+    /// * `size` (`/properties/size`) changes its type
+    /// * `address.street` (`/$defs/address/properties/street`) has a new or narrower rule: maxLength
+    /// * `many` (`/properties/many`) may no longer hold null
+    /// * `email {x}` (`/properties/email {x}`) is new and required
+    /// * it no longer keeps unknown members
+    fn v2_to_v5(&self, message: v2::Lossy) -> v5::Lossy;
+    /// Loses nothing.
+    fn v5_to_v6(&self, message: v5::Lossy) -> v6::Lossy {
+        v6::Lossy {
+            id: message.id,
+            label: message.label,
+            kind: v5_to_v6_lossy_kind(message.kind),
+            maybe: message.maybe,
+            size: message.size,
+            address: message.address,
+            many: message.many,
+            email_brace_x_unbrace: message.email_brace_x_unbrace,
+        }
+    }
+}
+
+fn v5_to_v6_lossy_kind(from: v5::LossyKind) -> v6::LossyKind {
+    match from {
+        v5::LossyKind::A => v6::LossyKind::A,
+    }
+}
+
+/// The route of `lossy` to a closure that takes the newest version; older ones are brought up to it.
+pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+        + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    handler(Newest { upcasts, function })
+}
+
+/// Takes every version and hands on the newest.
+struct Newest<U, F> {
+    upcasts: U,
+    function: F,
+}
+
+impl<S, U, F> Handler<S> for Newest<U, F>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    async fn v2(
+        &self,
+        message: v2::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        let message = self.upcasts.v2_to_v5(message);
+        let message = self.upcasts.v5_to_v6(message);
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+    async fn v5(
+        &self,
+        message: v5::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        let message = self.upcasts.v5_to_v6(message);
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+    async fn v6(
+        &self,
+        message: v6::Lossy,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+}

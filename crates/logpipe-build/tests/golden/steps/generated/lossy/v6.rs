@@ -1,0 +1,55 @@
+// @generated from schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 1bd1bf141398612f586cb5a6 2851cf7df58a1ab286e932b4
+
+//! `lossy`, version 6.
+
+pub use super::v5::Address;
+
+/// A `lossy` message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lossy {
+    /// `id`.
+    pub id: String,
+    /// `label`.
+    pub label: String,
+    /// `kind`.
+    pub kind: LossyKind,
+    /// `maybe`.
+    pub maybe: String,
+    /// `size`.
+    pub size: String,
+    /// `address`.
+    pub address: Option<Address>,
+    /// `many`.
+    pub many: Vec<i64>,
+    /// `email {x}`.
+    pub email_brace_x_unbrace: String,
+}
+
+/// What `kind` holds in [`Lossy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossyKind {
+    /// `a`
+    A,
+}
+
+::logpipe::wire! {
+    struct Lossy open {
+        id: "id" required;
+        label: "label" required, max_chars(10);
+        kind: "kind" required;
+        maybe: "maybe" required;
+        size: "size" required;
+        address: "address" optional;
+        many: "many" required;
+        email_brace_x_unbrace: "email {x}" required;
+    }
+}
+
+::logpipe::wire! {
+    enum LossyKind closed {
+        A = "a";
+    }
+}
+
+::logpipe::message! { Lossy = "lossy" version 6, key id; }

@@ -1,0 +1,34 @@
+// @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 54dd5298b55ccb331a13c99e d461031956de27e568eb2e79
+
+//! The messages of this crate, generated from its schemas.
+
+#![allow(
+    clippy::doc_markdown,
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::module_inception,
+    clippy::option_option,
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "names, shapes and prose are those of the schemas"
+)]
+
+pub mod dispatch;
+pub mod lossy;
+pub mod widen;
+
+const _: () = ::logpipe::generated_for(1);
+
+/// Routes of every message to one handler: a message that it does not handle is a compile error.
+pub fn every<S, H>(handler: H) -> [::logpipe::Route<S>; 2]
+where
+    S: ::logpipe::Store,
+    H: lossy::Handler<S> + widen::Handler<S>,
+{
+    let handler = ::std::sync::Arc::new(handler);
+    [
+        ::logpipe::Route::shared::<lossy::Any, H>(::std::sync::Arc::clone(&handler)),
+        ::logpipe::Route::shared::<widen::Any, H>(::std::sync::Arc::clone(&handler)),
+    ]
+}

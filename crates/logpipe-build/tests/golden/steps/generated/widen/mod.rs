@@ -1,0 +1,237 @@
+// @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 7419b58cd40c0eaf39598e0a 5d6b15b14dcbacf941673828
+
+//! `widen`: its versions, and what handles them.
+
+pub mod v1;
+pub mod v2;
+
+/// The newest version. It moves when one is added: for reading, not for sending.
+pub type Latest = v2::Widen;
+
+/// A `widen` of any version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Any {
+    /// `schemas/widen.v1.json`
+    V1(v1::Widen),
+    /// `schemas/widen.v2.json`
+    V2(v2::Widen),
+}
+
+impl From<v1::Widen> for Any {
+    fn from(message: v1::Widen) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::Widen> for Any {
+    fn from(message: v2::Widen) -> Self {
+        Self::V2(message)
+    }
+}
+
+impl ::logpipe::Versions for Any {
+    const TYPE: &'static str = "widen";
+    const VERSIONS: &'static [u32] = &[1, 2];
+    fn decode(
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match version {
+            1 => body.decode::<v1::Widen>().map(Self::V1),
+            2 => body.decode::<v2::Widen>().map(Self::V2),
+            _ => Err(body.unknown_version()),
+        }
+    }
+}
+
+/// Handles every version of `widen`: one method per schema file.
+///
+/// An error is tried again, then parked. Write the methods as `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `widen` messages",
+    label = "`widen::Handler` is missing",
+    note = "implement `widen::Handler<{S}>`: one method per schema file: v1, v2"
+)]
+pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+    /// `schemas/widen.v1.json`
+    fn v1(
+        &self,
+        message: v1::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// `schemas/widen.v2.json`
+    fn v2(
+        &self,
+        message: v2::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// A tombstone: the key was deleted. Parks unless you say otherwise.
+    fn deleted(
+        &self,
+        _key: &[u8],
+        _cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        async { Err(::logpipe::Error::tombstone()) }
+    }
+}
+
+/// The route of `widen` to a handler.
+pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+    ::logpipe::Route::new::<Any, H>(handler)
+}
+
+impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+    async fn dispatch(
+        handler: &H,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        match version {
+            1 => Ok(handler.v1(body.decode::<v1::Widen>()?, cx).await?),
+            2 => Ok(handler.v2(body.decode::<v2::Widen>()?, cx).await?),
+            _ => Err(body.unknown_version()),
+        }
+    }
+    async fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        Ok(handler.deleted(key, cx).await?)
+    }
+}
+
+/// A handler made of closures, one for each version of `widen`.
+#[derive(Debug, Clone, Copy)]
+pub struct Handlers<V1, V2> {
+    /// `schemas/widen.v1.json`
+    pub v1: V1,
+    /// `schemas/widen.v2.json`
+    pub v2: V2,
+}
+
+impl<S, V1, V2> Handler<S> for Handlers<V1, V2>
+where
+    S: ::logpipe::Store,
+    V1: for<'a> ::logpipe::HandlerFn<'a, v1::Widen, S>,
+    V2: for<'a> ::logpipe::HandlerFn<'a, v2::Widen, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    }
+}
+
+/// How an older `widen` becomes the newest, step by step.
+///
+/// Every step keeps all that the older version says: [`Lossless`](::logpipe::Lossless) takes them.
+pub trait Upcasts {
+    /// Loses nothing.
+    fn v1_to_v2(&self, message: v1::Widen) -> v2::Widen {
+        v2::Widen {
+            id: message.id,
+            address: message.address,
+            chain: message.chain.map(v1_to_v2_node),
+            prices: message
+                .prices
+                .map(|value| value.into_iter().map(v1_to_v2_money).collect()),
+            by_name: message
+                .by_name
+                .map(|value| {
+                    value
+                        .into_iter()
+                        .map(|(name, item)| (name, v1_to_v2_money(item)))
+                        .collect()
+                }),
+            kind: v1_to_v2_widen_kind(message.kind),
+            free: match message.free {
+                v1::WidenFree::X => "x".to_owned(),
+                v1::WidenFree::Y => "y".to_owned(),
+            },
+            label: Some(message.label),
+            code: message.code.0,
+            count: message.count,
+            small: message.small.into(),
+            maybe: Some(message.maybe),
+            option: message.option.unwrap_or_else(|| "none".to_owned()),
+            plain: v2::Code(message.plain),
+            added: None,
+            added_default: 5,
+        }
+    }
+}
+
+impl Upcasts for ::logpipe::Lossless {}
+
+fn v1_to_v2_node(from: v1::Node) -> v2::Node {
+    v2::Node {
+        value: v1_to_v2_money(from.value),
+        next: from.next.map(|value| Box::new(v1_to_v2_node(*value))),
+    }
+}
+
+fn v1_to_v2_money(from: v1::Money) -> v2::Money {
+    v2::Money {
+        amount: from.amount.into(),
+        currency: v2::MoneyCurrency::Eur,
+    }
+}
+
+fn v1_to_v2_widen_kind(from: v1::WidenKind) -> v2::WidenKind {
+    match from {
+        v1::WidenKind::A => v2::WidenKind::A,
+        v1::WidenKind::B => v2::WidenKind::B,
+    }
+}
+
+/// The route of `widen` to a closure that takes the newest version; older ones are brought up to it.
+pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+        + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    handler(Newest { upcasts, function })
+}
+
+/// Takes every version and hands on the newest.
+struct Newest<U, F> {
+    upcasts: U,
+    function: F,
+}
+
+impl<S, U, F> Handler<S> for Newest<U, F>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        let message = self.upcasts.v1_to_v2(message);
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::Widen,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+}

@@ -1,0 +1,146 @@
+// @generated from schemas/widen.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 7419b58cd40c0eaf39598e0a a2f19747f99398c17b1d61be
+
+//! `widen`, version 1.
+
+/// A `widen` message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Widen {
+    /// `id`.
+    pub id: String,
+    /// `address`.
+    pub address: Option<Address>,
+    /// `chain`.
+    pub chain: Option<Node>,
+    /// `prices`.
+    pub prices: Option<Vec<Money>>,
+    /// `by_name`.
+    pub by_name: Option<::logpipe::types::Map<Money>>,
+    /// `kind`.
+    pub kind: WidenKind,
+    /// `free`.
+    pub free: WidenFree,
+    /// `label`.
+    pub label: String,
+    /// `code`.
+    pub code: Code,
+    /// `count`.
+    pub count: i64,
+    /// `small`.
+    pub small: u8,
+    /// `maybe`.
+    pub maybe: Option<String>,
+    /// `option`.
+    pub option: Option<String>,
+    /// `plain`.
+    pub plain: String,
+}
+
+/// The definition `address`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// `street`.
+    pub street: String,
+    /// `zip`.
+    pub zip: Option<String>,
+}
+
+/// The definition `node`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// `value`.
+    pub value: Money,
+    /// `next`.
+    pub next: Option<Box<Node>>,
+}
+
+/// The definition `money`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Money {
+    /// `amount`.
+    pub amount: u8,
+}
+
+/// What `kind` holds in [`Widen`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WidenKind {
+    /// `a`
+    A,
+    /// `b`
+    B,
+}
+
+/// What `free` holds in [`Widen`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WidenFree {
+    /// `x`
+    X,
+    /// `y`
+    Y,
+}
+
+/// The definition `code`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Code(
+    /// The value itself.
+    pub String,
+);
+
+::logpipe::wire! {
+    struct Widen open {
+        id: "id" required;
+        address: "address" optional;
+        chain: "chain" optional;
+        prices: "prices" optional;
+        by_name: "by_name" optional;
+        kind: "kind" required;
+        free: "free" required;
+        label: "label" required, max_chars(10);
+        code: "code" required;
+        count: "count" required, min(1), max(10);
+        small: "small" required;
+        maybe: "maybe" nullable;
+        option: "option" optional;
+        plain: "plain" required, min_chars(5);
+    }
+}
+
+::logpipe::wire! {
+    struct Address open {
+        street: "street" required;
+        zip: "zip" optional, max_chars(5);
+    }
+}
+
+::logpipe::wire! {
+    struct Node open {
+        value: "value" required;
+        next: "next" optional;
+    }
+}
+
+::logpipe::wire! {
+    struct Money open {
+        amount: "amount" required;
+    }
+}
+
+::logpipe::wire! {
+    enum WidenKind closed {
+        A = "a";
+        B = "b";
+    }
+}
+
+::logpipe::wire! {
+    enum WidenFree closed {
+        X = "x";
+        Y = "y";
+    }
+}
+
+::logpipe::wire! {
+    newtype Code(String), min_chars(3);
+}
+
+::logpipe::message! { Widen = "widen" version 1; }

@@ -1,0 +1,134 @@
+// @generated from schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 7419b58cd40c0eaf39598e0a ae5da24b7390c021f4427fb0
+
+//! `widen`, version 2.
+
+pub use super::v1::Address;
+pub use super::v1::Code;
+
+/// A `widen` message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Widen {
+    /// `id`.
+    pub id: String,
+    /// `address`.
+    pub address: Option<Address>,
+    /// `chain`.
+    pub chain: Option<Node>,
+    /// `prices`.
+    pub prices: Option<Vec<Money>>,
+    /// `by_name`.
+    pub by_name: Option<::logpipe::types::Map<Money>>,
+    /// `kind`.
+    pub kind: WidenKind,
+    /// `free`.
+    pub free: String,
+    /// `label`.
+    pub label: Option<String>,
+    /// `code`.
+    pub code: String,
+    /// `count`.
+    pub count: i64,
+    /// `small`.
+    pub small: f64,
+    /// `maybe`.
+    pub maybe: Option<Option<String>>,
+    /// `option`.
+    pub option: String,
+    /// `plain`.
+    pub plain: Code,
+    /// `added`.
+    pub added: Option<String>,
+    /// `added_default`.
+    pub added_default: i64,
+}
+
+/// The definition `node`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// `value`.
+    pub value: Money,
+    /// `next`.
+    pub next: Option<Box<Node>>,
+}
+
+/// The definition `money`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Money {
+    /// `amount`.
+    pub amount: i64,
+    /// `currency`.
+    pub currency: MoneyCurrency,
+}
+
+/// What `currency` holds in [`Money`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MoneyCurrency {
+    /// `EUR`
+    Eur,
+    /// `USD`
+    Usd,
+}
+
+/// What `kind` holds in [`Widen`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WidenKind {
+    /// `a`
+    A,
+    /// `b`
+    B,
+    /// `c`
+    C,
+}
+
+::logpipe::wire! {
+    struct Widen open {
+        id: "id" required;
+        address: "address" optional;
+        chain: "chain" optional;
+        prices: "prices" optional;
+        by_name: "by_name" optional;
+        kind: "kind" required;
+        free: "free" required;
+        label: "label" nullable, max_chars(20);
+        code: "code" required, min_chars(2);
+        count: "count" required, min(0), max(100);
+        small: "small" required;
+        maybe: "maybe" optional_nullable;
+        option: "option" required;
+        plain: "plain" required;
+        added: "added" optional;
+        added_default: "added_default" required;
+    }
+}
+
+::logpipe::wire! {
+    struct Node open {
+        value: "value" required;
+        next: "next" optional;
+    }
+}
+
+::logpipe::wire! {
+    struct Money open {
+        amount: "amount" required;
+        currency: "currency" required;
+    }
+}
+
+::logpipe::wire! {
+    enum MoneyCurrency closed {
+        Eur = "EUR";
+        Usd = "USD";
+    }
+}
+
+::logpipe::wire! {
+    enum WidenKind closed {
+        A = "a";
+        B = "b";
+        C = "c";
+    }
+}
+
+::logpipe::message! { Widen = "widen" version 2; }

@@ -1,0 +1,191 @@
+// @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 3c943b51ac1b7bddf28f3009 ffa16881e69c1c8814359717
+
+//! `person`: its versions, and what handles them.
+
+pub mod v1;
+pub mod v2;
+
+/// The newest version. It moves when one is added: for reading, not for sending.
+pub type Latest = v2::Person;
+
+/// A `person` of any version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Any {
+    /// `schemas/person.v1.json`
+    V1(v1::Person),
+    /// `schemas/person.v2.json`
+    V2(v2::Person),
+}
+
+impl From<v1::Person> for Any {
+    fn from(message: v1::Person) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::Person> for Any {
+    fn from(message: v2::Person) -> Self {
+        Self::V2(message)
+    }
+}
+
+impl ::logpipe::Versions for Any {
+    const TYPE: &'static str = "person";
+    const VERSIONS: &'static [u32] = &[1, 2];
+    fn decode(
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match version {
+            1 => body.decode::<v1::Person>().map(Self::V1),
+            2 => body.decode::<v2::Person>().map(Self::V2),
+            _ => Err(body.unknown_version()),
+        }
+    }
+}
+
+/// Handles every version of `person`: one method per schema file.
+///
+/// An error is tried again, then parked. Write the methods as `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `person` messages",
+    label = "`person::Handler` is missing",
+    note = "implement `person::Handler<{S}>`: one method per schema file: v1, v2"
+)]
+pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+    /// `schemas/person.v1.json`
+    fn v1(
+        &self,
+        message: v1::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// `schemas/person.v2.json`
+    fn v2(
+        &self,
+        message: v2::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// A tombstone: the key was deleted. Parks unless you say otherwise.
+    fn deleted(
+        &self,
+        _key: &[u8],
+        _cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        async { Err(::logpipe::Error::tombstone()) }
+    }
+}
+
+/// The route of `person` to a handler.
+pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+    ::logpipe::Route::new::<Any, H>(handler)
+}
+
+impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+    async fn dispatch(
+        handler: &H,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        match version {
+            1 => Ok(handler.v1(body.decode::<v1::Person>()?, cx).await?),
+            2 => Ok(handler.v2(body.decode::<v2::Person>()?, cx).await?),
+            _ => Err(body.unknown_version()),
+        }
+    }
+    async fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        Ok(handler.deleted(key, cx).await?)
+    }
+}
+
+/// A handler made of closures, one for each version of `person`.
+#[derive(Debug, Clone, Copy)]
+pub struct Handlers<V1, V2> {
+    /// `schemas/person.v1.json`
+    pub v1: V1,
+    /// `schemas/person.v2.json`
+    pub v2: V2,
+}
+
+impl<S, V1, V2> Handler<S> for Handlers<V1, V2>
+where
+    S: ::logpipe::Store,
+    V1: for<'a> ::logpipe::HandlerFn<'a, v1::Person, S>,
+    V2: for<'a> ::logpipe::HandlerFn<'a, v2::Person, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    }
+}
+
+/// How an older `person` becomes the newest, step by step.
+///
+/// A step with a body keeps all that the older version says; the others need a decision.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how an older `person` becomes the newest",
+    label = "a step of `person::Upcasts` is missing",
+    note = "v1 -> v2 needs a decision: `email` (/properties/email) is new and required",
+    note = "implement `person::Upcasts` for a type of your own and hand it in"
+)]
+pub trait Upcasts {
+    /// Needs a decision:
+    ///
+    /// * `email` (`/properties/email`) is new and required
+    fn v1_to_v2(&self, message: v1::Person) -> v2::Person;
+}
+
+/// The route of `person` to a closure that takes the newest version; older ones are brought up to it.
+pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+        + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    handler(Newest { upcasts, function })
+}
+
+/// Takes every version and hands on the newest.
+struct Newest<U, F> {
+    upcasts: U,
+    function: F,
+}
+
+impl<S, U, F> Handler<S> for Newest<U, F>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        let message = self.upcasts.v1_to_v2(message);
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+    async fn v2(
+        &self,
+        message: v2::Person,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+}

@@ -1,0 +1,25 @@
+// @generated from schemas/person.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 3c943b51ac1b7bddf28f3009 670c1584194dc20c0dd218f9
+
+//! `person`, version 1.
+
+/// Somebody that we know by name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Person {
+    /// Identifies the person, across all versions.
+    pub uuid: ::logpipe::types::Uuid,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+}
+
+::logpipe::wire! {
+    struct Person open {
+        uuid: "uuid" required;
+        first_name: "first_name" required, max_chars(200);
+        last_name: "last_name" required, max_chars(200);
+    }
+}
+
+::logpipe::message! { Person = "person" version 1, key uuid; }

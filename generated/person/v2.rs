@@ -1,0 +1,28 @@
+// @generated from schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 3c943b51ac1b7bddf28f3009 8065e6a9079c62745fd0b519
+
+//! `person`, version 2.
+
+/// Somebody that we know by name and can write to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Person {
+    /// Identifies the person, across all versions.
+    pub uuid: ::logpipe::types::Uuid,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// Where to write to; new in version 2, and required.
+    pub email: ::logpipe::types::Email,
+}
+
+::logpipe::wire! {
+    struct Person open {
+        uuid: "uuid" required;
+        first_name: "first_name" required, max_chars(200);
+        last_name: "last_name" required, max_chars(200);
+        email: "email" required;
+    }
+}
+
+::logpipe::message! { Person = "person" version 2, key uuid; }

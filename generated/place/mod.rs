@@ -1,0 +1,150 @@
+// @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 8c812c26e88900bd28e3b634 b72d1208f52a741823dd33f3
+
+//! `place`: its versions, and what handles them.
+
+pub mod v1;
+
+/// The newest version. It moves when one is added: for reading, not for sending.
+pub type Latest = v1::Place;
+
+/// A `place` of any version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Any {
+    /// `schemas/place.v1.json`
+    V1(v1::Place),
+}
+
+impl From<v1::Place> for Any {
+    fn from(message: v1::Place) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl ::logpipe::Versions for Any {
+    const TYPE: &'static str = "place";
+    const VERSIONS: &'static [u32] = &[1];
+    fn decode(
+        version: u32,
+        body: ::logpipe::Body<'_>,
+    ) -> Result<Self, ::logpipe::Failure> {
+        match version {
+            1 => body.decode::<v1::Place>().map(Self::V1),
+            _ => Err(body.unknown_version()),
+        }
+    }
+}
+
+/// Handles every version of `place`: one method per schema file.
+///
+/// An error is tried again, then parked. Write the methods as `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `place` messages",
+    label = "`place::Handler` is missing",
+    note = "implement `place::Handler<{S}>`: one method per schema file: v1"
+)]
+pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'static {
+    /// `schemas/place.v1.json`
+    fn v1(
+        &self,
+        message: v1::Place,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send;
+    /// A tombstone: the key was deleted. Parks unless you say otherwise.
+    fn deleted(
+        &self,
+        _key: &[u8],
+        _cx: &mut ::logpipe::Cx<S>,
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        async { Err(::logpipe::Error::tombstone()) }
+    }
+}
+
+/// The route of `place` to a handler.
+pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Route<S> {
+    ::logpipe::Route::new::<Any, H>(handler)
+}
+
+impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
+    async fn dispatch(
+        handler: &H,
+        version: u32,
+        body: ::logpipe::Body<'_>,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        match version {
+            1 => Ok(handler.v1(body.decode::<v1::Place>()?, cx).await?),
+            _ => Err(body.unknown_version()),
+        }
+    }
+    async fn deleted(
+        handler: &H,
+        key: &[u8],
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> Result<(), ::logpipe::Failure> {
+        Ok(handler.deleted(key, cx).await?)
+    }
+}
+
+/// A handler made of closures, one for each version of `place`.
+#[derive(Debug, Clone, Copy)]
+pub struct Handlers<V1> {
+    /// `schemas/place.v1.json`
+    pub v1: V1,
+}
+
+impl<S, V1> Handler<S> for Handlers<V1>
+where
+    S: ::logpipe::Store,
+    V1: for<'a> ::logpipe::HandlerFn<'a, v1::Place, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Place,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    }
+}
+
+/// How an older `place` becomes the newest, step by step.
+///
+/// There is one version, so there is nothing to decide.
+pub trait Upcasts {}
+
+impl Upcasts for ::logpipe::Lossless {}
+
+/// The route of `place` to a closure that takes the newest version; older ones are brought up to it.
+pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+        + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    handler(Newest {
+        _upcasts: upcasts,
+        function,
+    })
+}
+
+/// Takes every version and hands on the newest.
+struct Newest<U, F> {
+    _upcasts: U,
+    function: F,
+}
+
+impl<S, U, F> Handler<S> for Newest<U, F>
+where
+    S: ::logpipe::Store,
+    U: Upcasts + Send + Sync + 'static,
+    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+{
+    async fn v1(
+        &self,
+        message: v1::Place,
+        cx: &mut ::logpipe::Cx<S>,
+    ) -> ::logpipe::Result {
+        ::logpipe::HandlerFn::call(&self.function, message, cx).await
+    }
+}

@@ -1,0 +1,28 @@
+// @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
+// digest: 63aa0359b320abf592b57ced d9ed5a2633d71d5defebcee5
+
+//! `thing`, version 1.
+
+/// Something that belongs to somebody, or to nobody yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Thing {
+    /// Identifies the thing.
+    pub uuid: ::logpipe::types::Uuid,
+    /// What it is.
+    pub name: String,
+    /// The person it belongs to; null for nobody.
+    pub owner: Option<::logpipe::types::Uuid>,
+    /// Lower-case words to find it by.
+    pub tags: Option<Vec<String>>,
+}
+
+::logpipe::wire! {
+    struct Thing open {
+        uuid: "uuid" required;
+        name: "name" required, min_chars(1), max_chars(200);
+        owner: "owner" nullable;
+        tags: "tags" optional, max_items(16), unique_items(), each(|item| ::logpipe::rules::pattern(item, r"^[a-z0-9\-]{1,32}$"));
+    }
+}
+
+::logpipe::message! { Thing = "thing" version 1, key uuid; }

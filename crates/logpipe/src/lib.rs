@@ -10,6 +10,8 @@ mod error;
 mod fault;
 #[allow(dead_code, reason = "the lane task that calls it is being written")]
 mod handler;
+#[allow(dead_code, reason = "the lane task that calls it is being written")]
+mod lane;
 mod lease;
 mod log;
 mod macros;

@@ -12,6 +12,10 @@
 mod admin;
 mod broker;
 mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -23,6 +27,8 @@ use crate::{Error, Result};
 pub use admin::{Administration, Filter, Parked, StoredLane};
 pub use broker::Broker;
 pub use memory::{Fault, Memory};
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 
 /// Keeps positions for consumers.
 ///

@@ -1,0 +1,197 @@
+//! What commands do with an SQLite store.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite as Driver, SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions, QueryBuilder, Row};
+use tokio::sync::MappedMutexGuard;
+
+use super::connection::fault;
+use super::rows::{self, STATE_PARKED, STATE_READY};
+use super::{Sqlite, durable};
+use crate::Result;
+use crate::record::{Cursor, LaneId};
+use crate::store::{Administration, Filter, Parked, StoredLane};
+
+impl Sqlite {
+    /// A connection that only looks: it waits for nobody and nobody waits for it.
+    async fn reader(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>> {
+        let mut slot = self.inner.reader.lock().await;
+        if slot.is_none() {
+            let options = self.inner.options.clone().create_if_missing(false);
+            let options = options.pragma("query_only", "ON");
+            *slot = Some(options.connect().await.map_err(fault)?);
+        }
+        Ok(tokio::sync::MutexGuard::map(slot, |slot| {
+            slot.as_mut().expect("connected just above")
+        }))
+    }
+
+    /// Whether a record waits for its consumer to handle it again.
+    pub(super) async fn any_ready(&self, consumer: &str) -> Result<bool> {
+        let mut reader = self.reader().await?;
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM logpipe_parked WHERE consumer = ?1 AND state = ?2)",
+        )
+        .bind(consumer)
+        .bind(STATE_READY)
+        .fetch_one(&mut *reader)
+        .await
+        .map_err(fault)
+    }
+
+    /// Runs one statement that changes parked records; returns how many.
+    async fn change(&self, mut statement: QueryBuilder<Driver>) -> Result<u64> {
+        let mut open = self.transaction().await?;
+        let changed = statement.build().execute(open.connection()).await;
+        let changed = open.own(changed)?.rows_affected();
+        durable(open.commit().await)?;
+        Ok(changed)
+    }
+}
+
+const LANES: &str =
+    "SELECT consumer, topic, shard, cluster, incarnation, epoch, cursor, updated_at,
+         (SELECT count(*) FROM logpipe_settled WHERE lane = id) AS settled
+     FROM logpipe_lanes";
+
+fn stored(row: &SqliteRow) -> Result<StoredLane> {
+    let topic: String = row.try_get("topic")?;
+    let shard: String = row.try_get("shard")?;
+    let lane = LaneId::new(topic, shard);
+    let damaged = |column| rows::damaged(format_args!("lane {lane}"), column);
+    Ok(StoredLane {
+        consumer: row.try_get("consumer")?,
+        cluster: row.try_get("cluster")?,
+        incarnation: row.try_get("incarnation")?,
+        epoch: u64::try_from(row.try_get::<i64, _>("epoch")?)?,
+        cursor: rows::parse(row, "cursor").ok_or_else(|| damaged("cursor"))?,
+        settled: u64::try_from(row.try_get::<i64, _>("settled")?)?,
+        updated_at: rows::parse(row, "updated_at").ok_or_else(|| damaged("updated_at"))?,
+        lane,
+    })
+}
+
+/// Adds the filter's conditions, the first of them behind `WHERE`.
+fn push_filter(sql: &mut QueryBuilder<Driver>, filter: &Filter) {
+    sql.push(" WHERE true");
+    if let Some(consumer) = &filter.consumer {
+        sql.push(" AND consumer = ").push_bind(consumer.clone());
+    }
+    if let Some(topic) = &filter.topic {
+        sql.push(" AND topic = ").push_bind(topic.clone());
+    }
+    if let Some(kind) = &filter.kind {
+        sql.push(" AND reason_kind = ").push_bind(kind.clone());
+    }
+    if let Some(key) = &filter.key {
+        sql.push(" AND key = ").push_bind(key.clone());
+    }
+    if let Some(ids) = &filter.ids {
+        let ids = format!("{ids:?}");
+        sql.push(" AND id IN (SELECT value FROM json_each(")
+            .push_bind(ids)
+            .push("))");
+    }
+    if let Some(ready) = filter.ready {
+        sql.push(" AND state = ")
+            .push_bind(if ready { STATE_READY } else { STATE_PARKED });
+    }
+}
+
+impl Administration for Sqlite {
+    async fn lanes(&self, consumer: Option<&str>) -> Result<Vec<StoredLane>> {
+        let mut sql = QueryBuilder::new(LANES);
+        if let Some(consumer) = consumer {
+            sql.push(" WHERE consumer = ").push_bind(consumer);
+        }
+        sql.push(" ORDER BY consumer, topic, length(shard), shard");
+        let mut reader = self.reader().await?;
+        let found = sql.build().fetch_all(&mut *reader).await.map_err(fault)?;
+        found.iter().map(stored).collect()
+    }
+
+    async fn set_cursor(
+        &self,
+        consumer: &str,
+        lane: &LaneId,
+        cursor: &Cursor,
+        incarnation: Option<&str>,
+    ) -> Result<Option<StoredLane>> {
+        let mut open = self.transaction().await?;
+        let moved = sqlx::query(
+            "UPDATE logpipe_lanes
+             SET epoch = epoch + 1, cursor = ?4, incarnation = coalesce(?5, incarnation), updated_at = ?6
+             WHERE consumer = ?1 AND topic = ?2 AND shard = ?3",
+        )
+        .bind(consumer)
+        .bind(lane.topic())
+        .bind(lane.shard())
+        .bind(cursor.to_string())
+        .bind(incarnation)
+        .bind(Timestamp::now().to_string())
+        .execute(open.connection())
+        .await;
+        open.own(moved)?;
+        let forgotten = sqlx::query(
+            "DELETE FROM logpipe_settled WHERE lane =
+                 (SELECT id FROM logpipe_lanes WHERE consumer = ?1 AND topic = ?2 AND shard = ?3)",
+        )
+        .bind(consumer)
+        .bind(lane.topic())
+        .bind(lane.shard())
+        .execute(open.connection())
+        .await;
+        open.own(forgotten)?;
+        let mut sql = QueryBuilder::new(LANES);
+        sql.push(" WHERE consumer = ").push_bind(consumer);
+        sql.push(" AND topic = ").push_bind(lane.topic());
+        sql.push(" AND shard = ").push_bind(lane.shard());
+        let found = sql.build().fetch_optional(open.connection()).await;
+        let found = open.own(found)?;
+        durable(open.commit().await)?;
+        found.as_ref().map(stored).transpose()
+    }
+
+    async fn parked(&self, filter: &Filter, after: Option<i64>, limit: u32) -> Result<Vec<Parked>> {
+        let mut sql = QueryBuilder::new("SELECT * FROM logpipe_parked");
+        push_filter(&mut sql, filter);
+        if let Some(after) = after {
+            sql.push(" AND id > ").push_bind(after);
+        }
+        sql.push(" ORDER BY id LIMIT ").push_bind(limit);
+        let mut reader = self.reader().await?;
+        let found = sql.build().fetch_all(&mut *reader).await.map_err(fault)?;
+        found.iter().map(rows::parked).collect()
+    }
+
+    async fn count_parked(&self, filter: &Filter) -> Result<u64> {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM logpipe_parked");
+        push_filter(&mut sql, filter);
+        let mut reader = self.reader().await?;
+        let counted: i64 = sql
+            .build_query_scalar()
+            .fetch_one(&mut *reader)
+            .await
+            .map_err(fault)?;
+        Ok(u64::try_from(counted)?)
+    }
+
+    async fn redrive(&self, filter: &Filter) -> Result<u64> {
+        let mut sql = QueryBuilder::new("WITH chosen AS (SELECT * FROM logpipe_parked");
+        push_filter(&mut sql, filter);
+        sql.push(") UPDATE logpipe_parked SET state = ")
+            .push_bind(STATE_READY);
+        sql.push(" WHERE state = ").push_bind(STATE_PARKED);
+        sql.push(
+            " AND (id IN (SELECT id FROM chosen) OR blocks_key = 1 AND (consumer, topic, key) IN
+                 (SELECT consumer, topic, key FROM chosen WHERE blocks_key = 1))",
+        );
+        self.change(sql).await
+    }
+
+    async fn drop_parked(&self, filter: &Filter) -> Result<u64> {
+        let mut sql = QueryBuilder::new("DELETE FROM logpipe_parked");
+        push_filter(&mut sql, filter);
+        self.change(sql).await
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod codec;
+pub mod config;
 #[allow(dead_code, reason = "the lane task that calls it is being written")]
 mod consumer;
 pub mod dispatch;

@@ -1,0 +1,78 @@
+//! `[consumer]`: how are messages handled, and what becomes of those that can't be?
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::record::Start;
+
+/// How messages are handled, and what becomes of those that can't be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Consumer {
+    /// How often a record's handler is called before the record is parked.
+    pub attempts: NonZeroU32,
+    /// How long one call of a handler may take, in milliseconds; then it is dropped and counts as failed.
+    pub attempt_deadline_ms: NonZeroU64,
+    /// The pause before the second attempt, in milliseconds. It doubles with each further one.
+    pub retry_first_ms: u64,
+    /// The longest pause between two attempts, in milliseconds.
+    pub retry_longest_ms: u64,
+    /// How long a record is tried again at most, in milliseconds, whatever attempts are left.
+    pub retry_for_ms: u64,
+    /// How many records of a lane may lie between the oldest unsettled and the newest in work.
+    pub window: NonZeroU32,
+    /// How old a record has to be before it is handled, in milliseconds.
+    pub min_lag_ms: u64,
+    /// Ends the consumer when it has had nothing to do for so long, in milliseconds; without it, it runs on.
+    pub idle_timeout_ms: Option<u64>,
+    /// Where a group without a stored position begins: `earliest`, `latest` or a time such as `2024-01-02T03:04:05Z`.
+    #[serde(with = "start")]
+    #[schemars(with = "String")]
+    pub start: Start,
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self {
+            attempts: NonZeroU32::new(5).expect("not zero"),
+            attempt_deadline_ms: NonZeroU64::new(30_000).expect("not zero"),
+            retry_first_ms: 100,
+            retry_longest_ms: 10_000,
+            retry_for_ms: 60_000,
+            window: NonZeroU32::new(1_000).expect("not zero"),
+            min_lag_ms: 0,
+            idle_timeout_ms: None,
+            start: Start::Earliest,
+        }
+    }
+}
+
+/// A start as text. A position is none: it is another one in each lane, and `logpipe offsets set` is for that.
+mod start {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    use crate::record::Start;
+
+    pub fn serialize<S: Serializer>(start: &Start, serializer: S) -> Result<S::Ok, S::Error> {
+        match start {
+            Start::Earliest => serializer.serialize_str("earliest"),
+            Start::Latest => serializer.serialize_str("latest"),
+            Start::At(time) => serializer.collect_str(time),
+            Start::After(_) => Err(ser::Error::custom("a position is no start of a group")),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Start, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "earliest" => Ok(Start::Earliest),
+            "latest" => Ok(Start::Latest),
+            time => time.parse().map(Start::At).map_err(|_| {
+                let expected = "`earliest`, `latest` or a time with its offset";
+                de::Error::custom(format!("this is none of {expected}"))
+            }),
+        }
+    }
+}

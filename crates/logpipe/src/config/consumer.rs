@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{OnGap, Order, Policies, Policy};
 use crate::record::Start;
 
 /// How messages are handled, and what becomes of those that can't be.
@@ -32,10 +33,47 @@ pub struct Consumer {
     #[serde(with = "start")]
     #[schemars(with = "String")]
     pub start: Start,
+    /// Which records wait for a parked or failing one. Without it: `key` where there is a SQL store, else `none`.
+    pub order: Option<Order>,
+    /// What happens where a stored position is outside the log, or from another incarnation of it.
+    pub on_gap: OnGap,
+    /// What happens to bytes that are no envelope.
+    pub on_malformed: Policy,
+    /// What happens to an envelope in a format that this build does not read.
+    pub on_unknown_format: Policy,
+    /// What happens to a type that no handler is registered for.
+    pub on_unknown_type: Policy,
+    /// What happens to a version that this build does not know, of a type that it handles. The cure is a deploy.
+    pub on_unknown_version: Policy,
+    /// What happens to a version that was retired.
+    pub on_retired: Policy,
+    /// What happens to a message that breaks a rule of its schema.
+    pub on_invalid: Policy,
+    /// What happens to a deleted key that no handler takes.
+    pub on_tombstone: Policy,
+    /// What happens to a record whose attempts are used up.
+    pub on_failed: Policy,
+}
+
+impl Consumer {
+    /// A policy for each class of records that can't be handled.
+    pub fn policies(&self) -> Policies {
+        Policies {
+            on_malformed: self.on_malformed,
+            on_unknown_format: self.on_unknown_format,
+            on_unknown_type: self.on_unknown_type,
+            on_unknown_version: self.on_unknown_version,
+            on_retired: self.on_retired,
+            on_invalid: self.on_invalid,
+            on_tombstone: self.on_tombstone,
+            on_failed: self.on_failed,
+        }
+    }
 }
 
 impl Default for Consumer {
     fn default() -> Self {
+        let policies = Policies::default();
         Self {
             attempts: NonZeroU32::new(5).expect("not zero"),
             attempt_deadline_ms: NonZeroU64::new(30_000).expect("not zero"),
@@ -46,6 +84,16 @@ impl Default for Consumer {
             min_lag_ms: 0,
             idle_timeout_ms: None,
             start: Start::Earliest,
+            order: None,
+            on_gap: OnGap::default(),
+            on_malformed: policies.on_malformed,
+            on_unknown_format: policies.on_unknown_format,
+            on_unknown_type: policies.on_unknown_type,
+            on_unknown_version: policies.on_unknown_version,
+            on_retired: policies.on_retired,
+            on_invalid: policies.on_invalid,
+            on_tombstone: policies.on_tombstone,
+            on_failed: policies.on_failed,
         }
     }
 }

@@ -131,6 +131,18 @@ fn each_mistake_has_its_words() {
         ),
         ("[consumer]\nstart = 2024-01-02T03:04:05Z", ""),
         ("[consumer]\nidle_timeout_ms = 5", ""),
+        (
+            "[consumer]\norder = 'none'\non_gap = 'latest'\non_failed = 'hold'",
+            "",
+        ),
+        (
+            "[consumer]\non_failed = 'parc'",
+            "logpipe.toml:2:13: `consumer.on_failed` takes `hold`, `park`, `skip` or `stop`, not this word; did you mean `park`?",
+        ),
+        (
+            "[consumer]\norder = 'keys'",
+            "logpipe.toml:2:9: `consumer.order` takes `key` or `none`, not this word; did you mean `key`?",
+        ),
     ];
     for (text, told) in table {
         assert_eq!(faults(text), told, "{text}");

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: dab75e7b604df21aef1a0acf b3bf6b96ad752ed2ec422e57
+// digest: 8c3c4f68c60848cfb8548ecc c1f89d9621c68a1c7b9b60c1
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -60,24 +60,47 @@ impl ::logpipe::AnyOf for AnyMessage {
         version: u32,
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
-        match message_type {
-            "order" => {
+        match find(message_type, version) {
+            Some(0) => {
                 <super::order::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Order)
             }
-            "person" => {
+            Some(1..=2) => {
                 <super::person::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Person)
             }
-            "place" => {
+            Some(3) => {
                 <super::place::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Place)
             }
-            "thing" => {
+            Some(4) => {
                 <super::thing::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Thing)
             }
+            _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
+                Err(body.unknown_version())
+            }
             _ => Err(body.unknown_type()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match *self {
+            Self::Order(ref any) => ::logpipe::Versions::key(any),
+            Self::Person(ref any) => ::logpipe::Versions::key(any),
+            Self::Place(ref any) => ::logpipe::Versions::key(any),
+            Self::Thing(ref any) => ::logpipe::Versions::key(any),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match *self {
+            Self::Order(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Person(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Place(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Thing(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
         }
     }
 }

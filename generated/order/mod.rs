@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 064f5ca972d99b174a0cf446 7dbe7c14d91a7476e4c46b22
+// digest: b0a28cdd598d6858877ca8cf 69096d0f5ad1e0dc6f7c2278
 
 //! `order`: its versions, and what handles them.
 
@@ -31,6 +31,20 @@ impl ::logpipe::Versions for Any {
         match version {
             1 => body.decode::<v1::Order>().map(Self::V1),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 3c943b51ac1b7bddf28f3009 ffa16881e69c1c8814359717
+// digest: c23383e0f78ce8b0cf8a30a8 fb7f6efc786a5f16f0060388
 
 //! `person`: its versions, and what handles them.
 
@@ -41,6 +41,22 @@ impl ::logpipe::Versions for Any {
             1 => body.decode::<v1::Person>().map(Self::V1),
             2 => body.decode::<v2::Person>().map(Self::V2),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+            Self::V2(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 8c812c26e88900bd28e3b634 b72d1208f52a741823dd33f3
+// digest: 7848e1bb4d0ec2acabac4055 6e95934065b5f9f722dcc1e6
 
 //! `place`: its versions, and what handles them.
 
@@ -31,6 +31,20 @@ impl ::logpipe::Versions for Any {
         match version {
             1 => body.decode::<v1::Place>().map(Self::V1),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 63aa0359b320abf592b57ced d8978207fe0d8efbae8a1c75
+// digest: 37e0c6e21a440f29c11e74d3 022bbe099a12172d3dd02fc9
 
 //! `thing`: its versions, and what handles them.
 
@@ -31,6 +31,20 @@ impl ::logpipe::Versions for Any {
         match version {
             1 => body.decode::<v1::Thing>().map(Self::V1),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Envelope<'a> {
     pub message_type: Cow<'a, str>,
     /// Its version.
     pub version: u32,
+    /// Who sent it, where it says so in a string; only [`open_exact`] reads that far.
+    pub producer: Option<Cow<'a, str>>,
     /// The rest.
     pub body: Body<'a>,
 }
@@ -352,6 +354,7 @@ fn printable_code(code: &[u8]) -> Option<String> {
 struct Head<'a> {
     message_type: Cow<'a, str>,
     version: u32,
+    producer: Option<Cow<'a, str>>,
     start: usize,
 }
 
@@ -360,6 +363,7 @@ impl<'a> Head<'a> {
         Envelope {
             message_type: self.message_type.clone(),
             version: self.version,
+            producer: self.producer,
             body: Body {
                 document,
                 message_type: self.message_type,
@@ -390,6 +394,7 @@ fn json_head(text: &str) -> Option<Head<'_>> {
     Some(Head {
         message_type: Cow::Borrowed(message_type),
         version: version.parse().ok()?,
+        producer: None,
         start: text.len() - rest.len(),
     })
 }
@@ -421,6 +426,7 @@ fn msgpack_head(bytes: &[u8]) -> Option<Head<'_>> {
     reader.take(b"\xa7message").then(|| Head {
         message_type,
         version,
+        producer: None,
         start: reader.offset(),
     })
 }
@@ -435,6 +441,7 @@ fn members<'a, R: Reader<'a>>(reader: &mut R) -> Result<Result<Head<'a>, &'stati
     let mut message_type = Err("the envelope has no type");
     let mut version = Err("the envelope has no version");
     let mut start = Err("the envelope has no message");
+    let mut producer = None;
     let mut object = reader.object()?;
     while let Some(name) = reader.key(&mut object)? {
         match &*name {
@@ -448,6 +455,11 @@ fn members<'a, R: Reader<'a>>(reader: &mut R) -> Result<Result<Head<'a>, &'stati
                 start = Ok(reader.offset());
                 reader.skip()?;
             }
+            "producer" if reader.kind()? == Kind::String => producer = Some(reader.string()?),
+            "producer" => {
+                reader.skip()?;
+                producer = None;
+            }
             _ => reader.skip()?,
         }
     }
@@ -455,6 +467,7 @@ fn members<'a, R: Reader<'a>>(reader: &mut R) -> Result<Result<Head<'a>, &'stati
         Ok(Head {
             message_type: message_type?,
             version: version?,
+            producer,
             start: start?,
         })
     })())

@@ -38,6 +38,12 @@ pub trait Versions: Sized + Send + 'static {
 
     /// Decodes that version.
     fn decode(version: u32, body: Body<'_>) -> Result<Self, Failure>;
+
+    /// The key of its record, as [`Message::key`].
+    fn key(&self) -> Option<Cow<'_, [u8]>>;
+
+    /// Writes it in its own version, as [`envelope::seal`](crate::envelope::seal).
+    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid>;
 }
 
 /// All types of a set of schemas: the generated `AnyMessage`.
@@ -47,6 +53,12 @@ pub trait AnyOf: Sized + Send + 'static {
 
     /// Decodes that version of that type.
     fn decode(message_type: &str, version: u32, body: Body<'_>) -> Result<Self, Failure>;
+
+    /// The key of its record, as [`Message::key`].
+    fn key(&self) -> Option<Cow<'_, [u8]>>;
+
+    /// Writes it in its own type and version, as [`envelope::seal`](crate::envelope::seal).
+    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid>;
 }
 
 /// Writes a message in one encoding, after checking it.

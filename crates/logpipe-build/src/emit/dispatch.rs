@@ -86,10 +86,26 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
         );
         quote!(#docs #variant(super::#module::Any),)
     });
-    let arms = heads.iter().map(|message| {
-        let (variant, module) = (format_ident!("{}", name::camel(&message.rust)), format_ident!("{}", message.rust));
-        let wire = &message.wire;
-        quote!(#wire => <super::#module::Any as ::logpipe::Versions>::decode(version, body).map(Self::#variant),)
+    let names = heads
+        .iter()
+        .map(|message| format_ident!("{}", name::camel(&message.rust)))
+        .collect::<Vec<_>>();
+    // The table's index of a type's versions: they stand beside each other there.
+    let arms = groups.iter().zip(&names).map(|(versions, variant)| {
+        let message = &catalog.messages[versions.start];
+        let module = format_ident!("{}", message.rust);
+        let first = catalog
+            .messages
+            .iter()
+            .filter(|other| other.wire < message.wire)
+            .count();
+        let first_index = Literal::usize_unsuffixed(first);
+        let last_index = Literal::usize_unsuffixed(first + versions.len() - 1);
+        let indices = match versions.len() {
+            1 => quote!(#first_index),
+            _ => quote!(#first_index..=#last_index),
+        };
+        quote!(Some(#indices) => <super::#module::Any as ::logpipe::Versions>::decode(version, body).map(Self::#variant),)
     });
     let docs = docs::lines(&["Any message of this crate, for a loop of your own."]);
     let routes = heads.iter().map(|message| {
@@ -110,9 +126,26 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
                 const TYPES: &'static [(&'static str, &'static [u32])] = &[#(#routes),*];
 
                 fn decode(message_type: &str, version: u32, body: ::logpipe::Body<'_>) -> Result<Self, ::logpipe::Failure> {
-                    match message_type {
+                    match find(message_type, version) {
                         #(#arms)*
+                        _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => Err(body.unknown_version()),
                         _ => Err(body.unknown_type()),
+                    }
+                }
+
+                fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+                    match *self {
+                        #(Self::#names(ref any) => ::logpipe::Versions::key(any),)*
+                    }
+                }
+
+                fn seal(
+                    &self,
+                    format: ::logpipe::Format,
+                    producer_id: &str,
+                ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+                    match *self {
+                        #(Self::#names(ref any) => ::logpipe::Versions::seal(any, format, producer_id),)*
                     }
                 }
             }

@@ -99,6 +99,7 @@ fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
         );
         quote!(#number => body.decode::<#module::#root>().map(Self::#variant),)
     });
+    let variants = versions.iter().map(variant_of).collect::<Vec<_>>();
     Item::Rust(quote! {
         impl ::logpipe::Versions for Any {
             const TYPE: &'static str = #wire;
@@ -108,6 +109,22 @@ fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
                 match version {
                     #(#arms)*
                     _ => Err(body.unknown_version()),
+                }
+            }
+
+            fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+                match self {
+                    #(Self::#variants(message) => ::logpipe::Message::key(message),)*
+                }
+            }
+
+            fn seal(
+                &self,
+                format: ::logpipe::Format,
+                producer_id: &str,
+            ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+                match self {
+                    #(Self::#variants(message) => ::logpipe::envelope::seal(format, message, producer_id),)*
                 }
             }
         }

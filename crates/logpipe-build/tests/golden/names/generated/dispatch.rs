@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ebd1b11a74a44213e95f5e0f f1cf3ef8e65038aa9da2ccdd
+// digest: 28cc5fb80266e45c7f9a2820 74d4becf5591b44898df4468
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -39,15 +39,34 @@ impl ::logpipe::AnyOf for AnyMessage {
         version: u32,
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
-        match message_type {
-            "x\";}{Self}/`y`*/" => {
+        match find(message_type, version) {
+            Some(0..=1) => {
                 <super::com_acme_type_of::Any as ::logpipe::Versions>::decode(
                         version,
                         body,
                     )
                     .map(Self::ComAcmeTypeOf)
             }
+            _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
+                Err(body.unknown_version())
+            }
             _ => Err(body.unknown_type()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match *self {
+            Self::ComAcmeTypeOf(ref any) => ::logpipe::Versions::key(any),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match *self {
+            Self::ComAcmeTypeOf(ref any) => {
+                ::logpipe::Versions::seal(any, format, producer_id)
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1990d85730d31b1b5b2e3c39 2f55e588acbaf899278e712d
+// digest: a7e7ddf9bf62af687541ebf3 5ed84690737943bc9f792687
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -38,12 +38,29 @@ impl ::logpipe::AnyOf for AnyMessage {
         version: u32,
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
-        match message_type {
-            "golden.Shapes" => {
+        match find(message_type, version) {
+            Some(0) => {
                 <super::shapes::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Shapes)
             }
+            _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
+                Err(body.unknown_version())
+            }
             _ => Err(body.unknown_type()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match *self {
+            Self::Shapes(ref any) => ::logpipe::Versions::key(any),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match *self {
+            Self::Shapes(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
         }
     }
 }

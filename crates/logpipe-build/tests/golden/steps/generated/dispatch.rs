@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 54dd5298b55ccb331a13c99e aa74800d5a8fc44b89cea82b
+// digest: 3feb180f242c856f0d6a28b4 271018bab6d2086cb6127284
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -48,16 +48,35 @@ impl ::logpipe::AnyOf for AnyMessage {
         version: u32,
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
-        match message_type {
-            "lossy" => {
+        match find(message_type, version) {
+            Some(0..=2) => {
                 <super::lossy::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Lossy)
             }
-            "widen" => {
+            Some(3..=4) => {
                 <super::widen::Any as ::logpipe::Versions>::decode(version, body)
                     .map(Self::Widen)
             }
+            _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
+                Err(body.unknown_version())
+            }
             _ => Err(body.unknown_type()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match *self {
+            Self::Lossy(ref any) => ::logpipe::Versions::key(any),
+            Self::Widen(ref any) => ::logpipe::Versions::key(any),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match *self {
+            Self::Lossy(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Widen(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ebd1b11a74a44213e95f5e0f 3c71e7cbb71b968383f5c446
+// digest: 28cc5fb80266e45c7f9a2820 ce3e0a36a9ab1c54b9acea11
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -41,6 +41,22 @@ impl ::logpipe::Versions for Any {
             1 => body.decode::<v1::TypeOf>().map(Self::V1),
             2 => body.decode::<v2::TypeOf>().map(Self::V2),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+            Self::V2(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

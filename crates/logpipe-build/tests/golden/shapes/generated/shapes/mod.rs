@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1990d85730d31b1b5b2e3c39 f89edb487fc6ccba6aa3ead9
+// digest: a7e7ddf9bf62af687541ebf3 61b1d6ca61411872650f03ec
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -31,6 +31,20 @@ impl ::logpipe::Versions for Any {
         match version {
             1 => body.decode::<v1::Shapes>().map(Self::V1),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1bd1bf141398612f586cb5a6 033728cf89d50c4027f9e01b
+// digest: 9bd11faecb5a1cfaee7e8de1 eeba7890845ccb3b127ba64c
 
 //! `lossy`: its versions, and what handles them.
 
@@ -51,6 +51,24 @@ impl ::logpipe::Versions for Any {
             5 => body.decode::<v5::Lossy>().map(Self::V5),
             6 => body.decode::<v6::Lossy>().map(Self::V6),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V2(message) => ::logpipe::Message::key(message),
+            Self::V5(message) => ::logpipe::Message::key(message),
+            Self::V6(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V5(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V6(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

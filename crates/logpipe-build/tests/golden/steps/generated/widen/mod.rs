@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7419b58cd40c0eaf39598e0a 5d6b15b14dcbacf941673828
+// digest: 000889b126b9cdd6c6a9fef9 2002639a71555c48ed21fc62
 
 //! `widen`: its versions, and what handles them.
 
@@ -41,6 +41,22 @@ impl ::logpipe::Versions for Any {
             1 => body.decode::<v1::Widen>().map(Self::V1),
             2 => body.decode::<v2::Widen>().map(Self::V2),
             _ => Err(body.unknown_version()),
+        }
+    }
+    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::V1(message) => ::logpipe::Message::key(message),
+            Self::V2(message) => ::logpipe::Message::key(message),
+        }
+    }
+    fn seal(
+        &self,
+        format: ::logpipe::Format,
+        producer_id: &str,
+    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+        match self {
+            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
         }
     }
 }

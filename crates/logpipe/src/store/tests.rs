@@ -456,6 +456,48 @@ async fn an_operator_moves_a_cursor_and_fences_the_owner<S: Administration>(benc
     assert!(bench.store.begin(&held).await.err().unwrap().is_fenced());
 }
 
+#[tokio::test]
+async fn faults_of_the_memory_store_are_what_they_say() {
+    let table = [
+        (Fault::Unavailable, Cursor::Start),
+        (Fault::Lost, Cursor::Start),
+        (Fault::AnswerLost, at(1)),
+    ];
+    for (fault, expected) in table {
+        let store = Memory::new();
+        let bench = Bench {
+            store: store.clone(),
+        };
+        let (mut held, _) = bench.claim(&key("0")).await;
+        store.fail_next_commit(fault);
+        let commit = bench.settle(&mut held, settlement(1, &[])).await;
+        let known = fault == Fault::Unavailable;
+        assert_eq!(matches!(commit, Commit::Unavailable(_)), known, "{fault:?}");
+        assert_eq!(matches!(commit, Commit::Unknown(_)), !known, "{fault:?}");
+        assert_eq!(bench.claim(&key("0")).await.1.cursor, expected, "{fault:?}");
+    }
+    let store = Memory::new();
+    store.set_down(true);
+    let error = store.claim(&key("0"), Some(&Cursor::Start)).await;
+    assert!(error.unwrap_err().is_unavailable());
+}
+
+/// Lanes of the memory store run at the same time, so that the fence is looked at again when they commit.
+#[tokio::test]
+async fn a_claim_fences_an_open_session_of_the_memory_store() {
+    let bench = Bench {
+        store: Memory::new(),
+    };
+    let (held, _) = bench.claim(&key("0")).await;
+    let mut session = bench.store.begin(&held).await.unwrap();
+    let written = bench.store.settle(&mut session, settlement(1, &[]));
+    written.await.unwrap();
+    bench.claim(&key("0")).await;
+    let commit = bench.store.commit(session).await;
+    assert!(matches!(commit, Commit::Fenced), "{commit:?}");
+    assert_eq!(bench.claim(&key("0")).await.1.cursor, Cursor::Start);
+}
+
 macro_rules! run {
     ($($case:ident)*) => {
         mod memory {

@@ -13,10 +13,13 @@ mod connection;
 mod rows;
 mod schema;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
@@ -50,6 +53,7 @@ struct Inner {
     writer: Arc<tokio::sync::Mutex<Option<Writer>>>,
     reader: tokio::sync::Mutex<Option<SqliteConnection>>,
     blocked: Blocked,
+    patience: Duration,
     /// Of [`Sqlite::temporary`]; deleted with the last clone.
     _folder: Option<Folder>,
 }
@@ -122,6 +126,7 @@ impl Sqlite {
                 writer: Arc::default(),
                 reader: tokio::sync::Mutex::default(),
                 blocked: Blocked::default(),
+                patience: waiting::PATIENCE,
                 _folder: folder,
             }),
         };
@@ -146,7 +151,7 @@ impl Sqlite {
         if folder.is_some_and(|folder| !folder.is_dir()) {
             return Err(Error::permanent("its folder does not exist: create it"));
         }
-        let waiting = Waiting::new(&self.inner.blocked, path);
+        let waiting = self.waiting();
         let mut writer = loop {
             let attempt = Writer::connect(&self.inner.options).await;
             if let Some(writer) = waiting.attempted(attempt).await.map_err(explained)? {
@@ -188,11 +193,15 @@ impl Sqlite {
         }
     }
 
+    fn waiting(&self) -> Waiting<'_> {
+        Waiting::new(&self.inner.blocked, self.path(), self.inner.patience)
+    }
+
     /// Begins a transaction that can write, behind those of other lanes and processes.
     async fn transaction(&self) -> Result<Open> {
         let mut slot = self.inner.writer.clone().lock_owned().await;
         let mut idle = slot.take();
-        let waiting = Waiting::new(&self.inner.blocked, self.path());
+        let waiting = self.waiting();
         loop {
             let attempt = match idle.take() {
                 Some(writer) => Ok(writer),

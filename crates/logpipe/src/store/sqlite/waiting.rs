@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// dropped.
 pub(super) const INSIDE: Duration = Duration::from_millis(50);
 /// How long one transaction waits, until the run time hears of it and decides.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a wait has to be for the log to say so, and to say so again.
 const REMARK: Duration = Duration::from_secs(1);
 const REMARK_AGAIN: Duration = Duration::from_secs(10);
@@ -73,11 +73,13 @@ pub(super) struct Waiting<'a> {
     blocked: &'a Blocked,
     file: &'a Path,
     started: Instant,
+    patience: Duration,
 }
 
 impl<'a> Waiting<'a> {
-    pub(super) fn new(blocked: &'a Blocked, file: &'a Path) -> Self {
+    pub(super) fn new(blocked: &'a Blocked, file: &'a Path, patience: Duration) -> Self {
         Self {
+            patience,
             blocked,
             file,
             started: Instant::now(),
@@ -98,7 +100,7 @@ impl<'a> Waiting<'a> {
             return Err(error);
         }
         let since = self.blocked.still(self.file);
-        if self.started.elapsed() >= LIMIT {
+        if self.started.elapsed() >= self.patience {
             return Err(error.context(format_args!(
                 "others have held {} for {} s (a process that was stopped inside a transaction holds it all)",
                 self.file.display(),

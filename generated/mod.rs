@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: dab75e7b604df21aef1a0acf 8293d3f0912590f982a06cb3
+// digest: 7c8c4653ca314480406b9ccb 652a229f25d3b40db6730822
 
 //! The messages of this crate, generated from its schemas.
 
@@ -8,6 +8,7 @@
     clippy::enum_variant_names,
     clippy::large_enum_variant,
     clippy::module_inception,
+    clippy::needless_pass_by_value,
     clippy::option_option,
     clippy::struct_excessive_bools,
     clippy::struct_field_names,

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 064f5ca972d99b174a0cf446 2120eecc03220e874183d53c
+// digest: 1d9dab08ae42c638602c40c0 f22784ae9b3c2a47523a7be5
 
 //! `order`, version 1.
 
@@ -242,4 +242,4 @@ pub enum OrderCurrency {
     }
 }
 
-::logpipe::message! { Order = "order" version 1, key id; }
+::logpipe::message! { Order = "order" version 1, of super::Any, key id; }

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 3c943b51ac1b7bddf28f3009 670c1584194dc20c0dd218f9
+// digest: 949c80bf0f4a286f348a61d5 648d88042d4dd72763608f59
 
 //! `person`, version 1.
 
@@ -22,4 +22,4 @@ pub struct Person {
     }
 }
 
-::logpipe::message! { Person = "person" version 1, key uuid; }
+::logpipe::message! { Person = "person" version 1, of super::Any, key uuid; }

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 3c943b51ac1b7bddf28f3009 8065e6a9079c62745fd0b519
+// digest: 949c80bf0f4a286f348a61d5 3f8d869c5102ecab971ce711
 
 //! `person`, version 2.
 
@@ -25,4 +25,4 @@ pub struct Person {
     }
 }
 
-::logpipe::message! { Person = "person" version 2, key uuid; }
+::logpipe::message! { Person = "person" version 2, of super::Any, key uuid; }

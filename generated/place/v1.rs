@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 8c812c26e88900bd28e3b634 718abbc99c0865a64ecea0eb
+// digest: cd92f147767f5de24f67d578 11069fcc9e6cad1860709c68
 
 //! `place`, version 1.
 
@@ -25,4 +25,4 @@ pub struct Place {
     }
 }
 
-::logpipe::message! { Place = "place" version 1, key uuid; }
+::logpipe::message! { Place = "place" version 1, of super::Any, key uuid; }

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 63aa0359b320abf592b57ced d9ed5a2633d71d5defebcee5
+// digest: ef0bb0636c9f52ce9a33c58d 21d573df82f0afb8c5fa0d3f
 
 //! `thing`, version 1.
 
@@ -25,4 +25,4 @@ pub struct Thing {
     }
 }
 
-::logpipe::message! { Thing = "thing" version 1, key uuid; }
+::logpipe::message! { Thing = "thing" version 1, of super::Any, key uuid; }

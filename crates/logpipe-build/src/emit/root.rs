@@ -15,6 +15,7 @@ pub(super) fn file(catalog: &Catalog) -> File {
             clippy::enum_variant_names,\n    \
             clippy::large_enum_variant,\n    \
             clippy::module_inception,\n    \
+            clippy::needless_pass_by_value,\n    \
             clippy::option_option,\n    \
             clippy::struct_excessive_bools,\n    \
             clippy::struct_field_names,\n    \

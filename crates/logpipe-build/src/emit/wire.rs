@@ -59,7 +59,7 @@ pub(super) fn message(catalog: &Catalog, message: &Message) -> String {
         _ => String::new(),
     };
     let (name, wire, version) = (&root.name, literal::string(&message.wire), message.version);
-    format!("::logpipe::message! {{ {name} = {wire} version {version}{key}; }}\n")
+    format!("::logpipe::message! {{ {name} = {wire} version {version}, of super::Any{key}; }}\n")
 }
 
 fn block(rows: impl Iterator<Item = String>) -> String {

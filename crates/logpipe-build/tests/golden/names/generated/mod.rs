@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ebd1b11a74a44213e95f5e0f 70a843a1c0c5e43b5b6a96ea
+// digest: a5c831205d0ca7fa11853f6c 00dc871acd465a07116dfb61
 
 //! The messages of this crate, generated from its schemas.
 
@@ -8,6 +8,7 @@
     clippy::enum_variant_names,
     clippy::large_enum_variant,
     clippy::module_inception,
+    clippy::needless_pass_by_value,
     clippy::option_option,
     clippy::struct_excessive_bools,
     clippy::struct_field_names,

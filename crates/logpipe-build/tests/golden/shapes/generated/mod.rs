@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1990d85730d31b1b5b2e3c39 58f27e7b8ff35a838c3c9d3b
+// digest: c940b9feaa6289b499428c4d 88589d5af87f923ced882ede
 
 //! The messages of this crate, generated from its schemas.
 
@@ -8,6 +8,7 @@
     clippy::enum_variant_names,
     clippy::large_enum_variant,
     clippy::module_inception,
+    clippy::needless_pass_by_value,
     clippy::option_option,
     clippy::struct_excessive_bools,
     clippy::struct_field_names,

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 54dd5298b55ccb331a13c99e d461031956de27e568eb2e79
+// digest: eeb32997243ac5f6b309a674 551a995de61142e5d0c27a1c
 
 //! The messages of this crate, generated from its schemas.
 
@@ -8,6 +8,7 @@
     clippy::enum_variant_names,
     clippy::large_enum_variant,
     clippy::module_inception,
+    clippy::needless_pass_by_value,
     clippy::option_option,
     clippy::struct_excessive_bools,
     clippy::struct_field_names,

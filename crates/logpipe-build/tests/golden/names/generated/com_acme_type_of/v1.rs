@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ebd1b11a74a44213e95f5e0f dbc59ee3556201aa744624dd
+// digest: fb039a72d2a758bb7fc3848c f9bdf55065c08c3f9c9f31de
 
 //! `x";}{Self}/'y'*/`, version 1.
 
@@ -146,4 +146,4 @@ pub struct TypeOfOptionVec {
     }
 }
 
-::logpipe::message! { TypeOf = "x\";}{Self}/`y`*/" version 1, key quote_semicolon_unbrace; }
+::logpipe::message! { TypeOf = "x\";}{Self}/`y`*/" version 1, of super::Any, key quote_semicolon_unbrace; }

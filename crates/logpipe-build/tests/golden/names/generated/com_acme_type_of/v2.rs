@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ebd1b11a74a44213e95f5e0f cfe99cd3eb0ae4a3ca13c68e
+// digest: fb039a72d2a758bb7fc3848c 1d989a7ef9b29a19aac0d42e
 
 //! `x";}{Self}/'y'*/`, version 2.
 
@@ -140,4 +140,4 @@ pub struct TypeOfOptionVec {
     }
 }
 
-::logpipe::message! { TypeOf = "x\";}{Self}/`y`*/" version 2, key quote_semicolon_unbrace; }
+::logpipe::message! { TypeOf = "x\";}{Self}/`y`*/" version 2, of super::Any, key quote_semicolon_unbrace; }

@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1990d85730d31b1b5b2e3c39 bcd073da132a41d56033ff20
+// digest: e88d3ffaf16ab9f25d85fd94 a01911b8fe4235935aef7359
 
 //! `golden.Shapes`, version 1.
 
@@ -204,4 +204,4 @@ pub struct Closed {
     }
 }
 
-::logpipe::message! { Shapes = "golden.Shapes" version 1, key id; }
+::logpipe::message! { Shapes = "golden.Shapes" version 1, of super::Any, key id; }

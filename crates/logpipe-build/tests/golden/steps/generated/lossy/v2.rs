@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1bd1bf141398612f586cb5a6 753c1bdc18eff1ffe8aa5825
+// digest: c408c286e1095480e87aba53 f41649ffd39311ca41585824
 
 //! `lossy`, version 2.
 
@@ -71,4 +71,4 @@ pub struct Address {
     }
 }
 
-::logpipe::message! { Lossy = "lossy" version 2, key id; }
+::logpipe::message! { Lossy = "lossy" version 2, of super::Any, key id; }

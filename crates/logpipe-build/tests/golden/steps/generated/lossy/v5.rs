@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v5.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1bd1bf141398612f586cb5a6 f32efe43d0755e8564f43bea
+// digest: c408c286e1095480e87aba53 5d6e32ac76c79e77e8d62080
 
 //! `lossy`, version 5.
 
@@ -66,4 +66,4 @@ pub struct Address {
     }
 }
 
-::logpipe::message! { Lossy = "lossy" version 5, key id; }
+::logpipe::message! { Lossy = "lossy" version 5, of super::Any, key id; }

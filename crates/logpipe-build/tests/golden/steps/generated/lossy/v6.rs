@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1bd1bf141398612f586cb5a6 2851cf7df58a1ab286e932b4
+// digest: c408c286e1095480e87aba53 c762c29278aa39e3ae2c91d4
 
 //! `lossy`, version 6.
 
@@ -52,4 +52,4 @@ pub enum LossyKind {
     }
 }
 
-::logpipe::message! { Lossy = "lossy" version 6, key id; }
+::logpipe::message! { Lossy = "lossy" version 6, of super::Any, key id; }

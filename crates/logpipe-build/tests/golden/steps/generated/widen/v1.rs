@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7419b58cd40c0eaf39598e0a a2f19747f99398c17b1d61be
+// digest: 8dc0cfee0e292284a140a1c9 6bbfc02aa4d0c5b1af558e69
 
 //! `widen`, version 1.
 
@@ -143,4 +143,4 @@ pub struct Code(
     newtype Code(String), min_chars(3);
 }
 
-::logpipe::message! { Widen = "widen" version 1; }
+::logpipe::message! { Widen = "widen" version 1, of super::Any; }

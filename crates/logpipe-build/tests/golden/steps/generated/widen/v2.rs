@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7419b58cd40c0eaf39598e0a ae5da24b7390c021f4427fb0
+// digest: 8dc0cfee0e292284a140a1c9 c167a7d1b83e8e16a552212b
 
 //! `widen`, version 2.
 
@@ -131,4 +131,4 @@ pub enum WidenKind {
     }
 }
 
-::logpipe::message! { Widen = "widen" version 2; }
+::logpipe::message! { Widen = "widen" version 2, of super::Any; }

@@ -116,6 +116,9 @@ impl Rejected {
         match self {
             Self::Malformed { offset, reason } => format!("{reason}{}", at(offset)),
             Self::Invalid { invalid, .. } => invalid.reason.clone(),
+            Self::UnknownFormat { code: Some(code) } if code == "pickle" => {
+                "pickle executes code as it is read: it is refused".to_owned()
+            }
             other => other.to_string(),
         }
     }

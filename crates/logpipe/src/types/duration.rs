@@ -79,11 +79,11 @@ impl Spelled for Duration {
         scan.one_of(b"P")?;
         // Each letter at most once and in this order; at least one, and one behind `T`.
         let mut rest: &[u8] = b"YMWD";
-        let (mut in_time, mut parts) = (false, 0);
+        let (mut in_time, mut in_weeks, mut parts) = (false, false, 0);
         while !scan.is_done() {
             if !in_time && scan.one_of(b"T").is_some() {
                 (in_time, rest, parts) = (true, b"HMS", 0);
-                if duration.weeks != 0 {
+                if in_weeks {
                     return None;
                 }
             }
@@ -96,6 +96,7 @@ impl Spelled for Duration {
                 return None;
             }
             rest = if alone { b"" } else { &rest[place + 1..] };
+            in_weeks |= alone;
             parts += 1;
             match (in_time, unit) {
                 (false, b'Y') => duration.years = number,

@@ -58,8 +58,11 @@ const TOLD_OF_ONE_FILE: usize = 100;
 /// that refers to it, is told once.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    found: BTreeSet<Diagnostic>,
-    told: BTreeMap<(String, Severity), usize>,
+    found: Vec<Diagnostic>,
+    /// File, place and words of each, to know it again without counting its columns.
+    seen: BTreeSet<(String, Span, String)>,
+    /// How many of each file: errors, warnings.
+    told: BTreeMap<String, [usize; 2]>,
 }
 
 impl Report {
@@ -95,9 +98,16 @@ impl Report {
         );
     }
 
+    /// Whether another fault of that file would be told: what only serves to word it can be left out if not.
+    pub(crate) fn has_room(&self, source: &Source, severity: Severity) -> bool {
+        let told = self.told.get(&source.name);
+        told.is_none_or(|told| told[severity as usize] <= TOLD_OF_ONE_FILE)
+    }
+
     /// Everything found, in the order of files and places.
-    pub(crate) fn finish(self) -> Vec<Diagnostic> {
-        self.found.into_iter().collect()
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort();
+        self.found
     }
 
     fn tell(
@@ -105,20 +115,26 @@ impl Report {
         severity: Severity,
         source: &Source,
         span: Span,
-        message: String,
-        help: String,
+        mut message: String,
+        mut help: String,
     ) {
-        let told = self
-            .told
-            .entry((source.name.clone(), severity))
-            .or_default();
-        if *told > TOLD_OF_ONE_FILE {
+        if !self.has_room(source, severity)
+            || !self
+                .seen
+                .insert((source.name.clone(), span, message.clone()))
+        {
             return;
         }
+        let told = &mut self.told.entry(source.name.clone()).or_default()[severity as usize];
+        if *told == TOLD_OF_ONE_FILE {
+            message = format!("more than {TOLD_OF_ONE_FILE} faults in this file");
+            help = "the rest is told when these are mended".into();
+        }
+        *told += 1;
         let position = source.position(span.start);
         let (line, column) = (position.line, position.column);
         let source = source.name.clone();
-        let mut found = Diagnostic {
+        self.found.push(Diagnostic {
             source,
             span,
             line,
@@ -126,14 +142,7 @@ impl Report {
             severity,
             message,
             help,
-        };
-        if *told == TOLD_OF_ONE_FILE && !self.found.contains(&found) {
-            found.message = format!("more than {TOLD_OF_ONE_FILE} faults in this file");
-            found.help = "the rest is told when these are mended".into();
-        }
-        if self.found.insert(found) {
-            *told += 1;
-        }
+        });
     }
 }
 
@@ -169,13 +178,19 @@ fn clean(text: &str, length: usize) -> String {
     out
 }
 
+/// Among more names than these nobody is helped by one.
+const CANDIDATES: usize = 200;
+
 /// The word of `known` that somebody who wrote `word` most likely meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The measure costs the product of the lengths, so a word that no name can be near to is not measured.
     if word.len() > 64 {
         return None;
     }
-    let near = known.into_iter().filter(|known| known.len() <= 64);
+    let near = known
+        .into_iter()
+        .take(CANDIDATES)
+        .filter(|known| known.len().abs_diff(word.len()) <= 8);
     let rated = near.map(|known| {
         (
             strsim::osa_distance(&word.to_lowercase(), &known.to_lowercase()),

@@ -12,6 +12,9 @@ pub(crate) use read::read;
 /// Nothing nests deeper: neither a schema nor, as the run time holds it, a message.
 pub(crate) const DEPTH: usize = 128;
 
+/// Bytes of a pointer.
+const POINTER: usize = 1024;
+
 /// A whole text.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -103,15 +106,22 @@ impl<'a> Json<'a> {
         Some((parent, step))
     }
 
-    /// The JSON pointer of this place: `/$defs/a~1b`.
+    /// The JSON pointer of this place: `/$defs/a~1b`. Of one that nobody would read, the end behind an ellipsis: with
+    /// long names, the pointers of all places would be far longer than the text.
     pub(crate) fn pointer(self) -> String {
-        let mut steps = Vec::new();
+        let (mut steps, mut length) = (Vec::new(), 0);
         let mut here = self;
         while let Some((parent, step)) = here.parent() {
-            steps.push(match step {
+            let step = match step {
                 Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
                 Step::Index(index) => format!("/{index}"),
-            });
+            };
+            length += step.len();
+            if length > POINTER {
+                steps.push("\u{2026}".to_owned());
+                break;
+            }
+            steps.push(step);
             here = parent;
         }
         steps.reverse();

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::{
     Catalog, Hashes, Hint, Home, Item, Message, Origin, Rules, Shape, Ty, Type, TypeId,
 };
-use crate::diagnostic::{Report, quote};
+use crate::diagnostic::{Report, Severity, quote};
 use crate::dialect::{self, Role};
 use crate::discover::Kind;
 use crate::json::{DEPTH, Json, NodeId};
@@ -235,6 +235,10 @@ impl<'a, 'd> Lowering<'a, 'd> {
 
     /// Follows references until there is a schema that is none.
     fn target(&mut self, from: Place) -> Option<Place> {
+        // A file with so many faults that no more are told is not read further.
+        if !self.has_room(from, Severity::Error) {
+            return None;
+        }
         let mut here = from;
         let mut seen = BTreeSet::new();
         while let Some(reference) = self.at(here).get("$ref") {
@@ -311,10 +315,14 @@ impl<'a, 'd> Lowering<'a, 'd> {
                 Hint::Definition(name::stem(path).to_owned())
             }
             Role::Definition(name) | Role::Other(name) => Hint::Definition(name.to_owned()),
-            Role::Property(object, name) => match self.schema(within(object)).rules.ty {
-                Ty::Named(id) => Hint::Within(id, name.to_owned()),
-                _ => Hint::Definition(name.to_owned()),
-            },
+            // Only what is sure to be a struct is lowered for its name's sake: nothing comes back here from there.
+            Role::Property(object, name) if value::is_struct(object) => {
+                match self.schema(within(object)).rules.ty {
+                    Ty::Named(id) => Hint::Within(id, name.to_owned()),
+                    _ => Hint::Definition(name.to_owned()),
+                }
+            }
+            Role::Property(_, name) => Hint::Definition(name.to_owned()),
             Role::Item(list) => Self::part(self.hint(within(list)), "item"),
             Role::Value(map) => Self::part(self.hint(within(map)), "value"),
         }
@@ -357,6 +365,10 @@ impl<'a, 'd> Lowering<'a, 'd> {
             pointer: part.pointer(),
             span: part.span(),
         }
+    }
+
+    fn has_room(&self, place: Place, severity: Severity) -> bool {
+        self.report.has_room(self.documents.source(place), severity)
     }
 
     /// Tells of a fault at a part of the place's document.

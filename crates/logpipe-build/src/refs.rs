@@ -210,10 +210,7 @@ impl<'a> Documents<'a> {
         };
         let known = nearest(uri, self.resources.keys().map(String::as_str));
         let help = match (known, uri.strip_prefix(uri::FOLDER)) {
-            (Some(known), _) => format!(
-                "did you mean {}?",
-                quote(known.trim_start_matches(uri::FOLDER))
-            ),
+            (Some(known), _) => format!("did you mean {}?", quote(shown(known))),
             (None, Some(_)) => {
                 "paths are relative to the file they stand in; library schemas lie below `types/`"
                     .into()
@@ -318,7 +315,10 @@ impl<'a> Documents<'a> {
                     report.error(
                         source,
                         span,
-                        format!("another schema has the `$id` {} too", quote(&target.uri)),
+                        format!(
+                            "another schema has the `$id` {} too",
+                            quote(shown(&target.uri))
+                        ),
                         help,
                     );
                     return;
@@ -350,4 +350,9 @@ impl<'a> Documents<'a> {
             }
         }
     }
+}
+
+/// A URI as its author would write it.
+fn shown(uri: &str) -> &str {
+    uri.strip_prefix(uri::FOLDER).unwrap_or(uri)
 }

@@ -10,6 +10,9 @@ use crate::catalog::{
 };
 use crate::json::{self, Json};
 
+/// Of its text: a default stands in every field that refers to it.
+const LONGEST: u32 = 4096;
+
 /// Why a value does not fit.
 enum Misfit {
     /// In words that follow "the default".
@@ -23,6 +26,13 @@ impl Lowering<'_, '_> {
     pub(super) fn settle_defaults(&mut self) {
         for (id, index, place) in std::mem::take(&mut self.defaults) {
             let at = self.at(place);
+            if at.span().end - at.span().start > LONGEST {
+                let message = format!(
+                    "not supported yet: a default of more than {LONGEST} bytes; it is left out"
+                );
+                self.warn(place, at, message, "say it in the `description`");
+                continue;
+            }
             let Some(value) = value(at) else {
                 self.error(
                     place,

@@ -59,7 +59,8 @@ impl Lowering<'_, '_> {
                 );
                 continue;
             };
-            if !here.contains(&key) && !(root && matches!(key, "key" | "type")) {
+            let belongs = here.contains(&key) || root && matches!(key, "key" | "type");
+            if !belongs {
                 let message = format!("{} says nothing here", quote(key));
                 self.report
                     .error(source, span, message, format!("it belongs to {home}"));

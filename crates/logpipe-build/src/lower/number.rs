@@ -105,6 +105,15 @@ impl<'a> Lowering<'a, '_> {
                 );
                 return plain;
             }
+            if step > max {
+                self.error(
+                    place,
+                    at,
+                    "no integer but 0 is such a multiple",
+                    "correct it",
+                );
+                return plain;
+            }
             if step > 1 {
                 checks.push(Check::MultipleOf(step.into()));
             }

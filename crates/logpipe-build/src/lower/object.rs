@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Lowering, Use};
 use crate::catalog::{Check, Docs, Field, Item, Presence, Rules, Shape, Ty, TypeId, Unknown};
-use crate::diagnostic::{nearest, quote};
+use crate::diagnostic::{Severity, nearest, quote};
 use crate::json::{Json, Value};
 use crate::refs::Place;
 
@@ -69,13 +69,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn map(&mut self, place: Place, values: Option<Json<'_>>) -> Rules {
-        let schema = self.at(place);
-        if let Some(required) = schema.get("required")
-            && let Some(name) = required.items().next()
-        {
-            let message = "`required` names a member that `properties` does not declare";
-            self.error(place, name, message, "declare it in `properties`");
-        }
+        // A map declares no member, so it can require none.
+        self.required(place, None);
         let item = match values {
             Some(values) => Item::from(self.schema(Place {
                 node: values.id(),
@@ -213,6 +208,9 @@ impl<'a> Lowering<'a, '_> {
                 );
                 continue;
             };
+            if !self.has_room(place, Severity::Error) {
+                break;
+            }
             if properties.is_none_or(|properties| properties.get(name).is_none()) {
                 let known = nearest(
                     name,
@@ -260,7 +258,8 @@ impl<'a> Lowering<'a, '_> {
         let Some(target) = self.target(at) else {
             return (own, here);
         };
-        let theirs = self.docs(target);
+        // A long text is not said again by each that refers to it.
+        let theirs = self.docs_up_to(target, 1024);
         let docs = Docs {
             title: own.title.or(theirs.title),
             description: own.description.or(theirs.description),

@@ -19,7 +19,10 @@ pub(super) struct Fault {
 }
 
 /// The engine gives up at ten megabytes; a state takes some thirty bytes, twice.
-const STATES: u64 = 60_000;
+const STATES: u64 = 80_000;
+
+/// Of a pattern's text.
+const LONGEST: usize = 4096;
 
 /// Groups in groups.
 const NESTED: u32 = 64;
@@ -32,6 +35,10 @@ const WORD: &str = "0-9A-Za-z_";
 
 /// Writes a pattern in the syntax of the regex crate.
 pub(super) fn translate(pattern: &str) -> Result<String, Fault> {
+    if pattern.len() > LONGEST {
+        let message = format!("this pattern has more than {LONGEST} bytes");
+        return Err(fault(message, "say it shorter, or check it in the handler"));
+    }
     let mut translation = Translation {
         rest: pattern,
         out: String::with_capacity(pattern.len()),
@@ -449,5 +456,147 @@ fn states(hir: &Hir) -> u64 {
         HirKind::Concat(parts) | HirKind::Alternation(parts) => parts
             .iter()
             .fold(1, |sum: u64, part| sum.saturating_add(states(part))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_what_ecma_finds() {
+        // A pattern, what it is found in, what it is not found in.
+        let table: &[(&str, &[&str], &[&str])] = &[
+            ("b", &["abc"], &["ac"]),
+            ("^a$", &["a"], &["a\n", "ba"]),
+            (r"^\d+$", &["09"], &["\u{663}", "a"]),
+            (r"^\D$", &["\u{663}", "a"], &["1"]),
+            (r"^\w+$", &["aZ_9"], &["\u{e9}", "-"]),
+            (r"^\W$", &["\u{e9}"], &["a"]),
+            (
+                r"^\s$",
+                &[" ", "\t", "\u{b}", "\u{a0}", "\u{2029}", "\u{feff}"],
+                &["\u{85}", "\u{180e}", "x"],
+            ),
+            (r"^[\s\S]$", &["\n", "x"], &[""]),
+            (r"^\S$", &["\u{85}"], &["\u{a0}"]),
+            (
+                "^.$",
+                &["x", "\u{1f600}", "\u{85}"],
+                &["\n", "\r", "\u{2028}"],
+            ),
+            (r"\bcat\b", &["a cat", "\u{e9}cat"], &["cats"]),
+            (r"^[^\D]$", &["1"], &["a"]),
+            ("^[a-c&&b]$", &["a", "&"], &["d"]),
+            ("^[[]$", &["["], &["]"]),
+            ("^[]$", &[], &["", "a"]),
+            ("^[^]$", &["\n"], &[""]),
+            (r"^[\w.-]+$", &["a.b-c"], &["a b"]),
+            (r"^[\w-.]+$", &["a.b-c"], &["a b"]),
+            (r"^[+--]$", &["+", ",", "-"], &["."]),
+            (r"^[a-\d]$", &["a", "-", "5"], &["b"]),
+            (r"^[\b]$", &["\u{8}"], &["b"]),
+            (r"^\/\-\_\@\<\>$", &["/-_@<>"], &["x"]),
+            (
+                r"^\cA\x41\u0042\u{1F600}\ud83d\ude00\0$",
+                &["\u{1}AB\u{1f600}\u{1f600}\0"],
+                &["x"],
+            ),
+            (r"^(?<year>\d{4})-(\d\d)$", &["2024-02"], &["24-02"]),
+            ("^a{2,3}?$", &["aa", "aaa"], &["a", "aaaa"]),
+            ("^a{,3}}{$", &["a{,3}}{"], &["aa"]),
+            ("^a|b$", &["ax", "xb"], &["xa"]),
+            (r"^\p{Lu}\P{L}$", &["\u{c9}1"], &["\u{e9}1"]),
+            (r"^\p{Script=Greek}$", &["\u{3b1}"], &["a"]),
+            ("^#[0-9a-f]{6}$", &["#00ff00"], &["#00FF00"]),
+            ("^a b#c$", &["a b#c"], &["abc"]),
+            ("^(?:)$", &[""], &["a"]),
+        ];
+        for (pattern, found, missed) in table {
+            let written =
+                translate(pattern).unwrap_or_else(|fault| panic!("{pattern}: {}", fault.message));
+            let regex = regex::Regex::new(&written)
+                .unwrap_or_else(|error| panic!("{pattern} is {written}: {error}"));
+            for text in *found {
+                assert!(
+                    regex.is_match(text),
+                    "{pattern}, written {written}, is found in {text:?}"
+                );
+            }
+            for text in *missed {
+                assert!(
+                    !regex.is_match(text),
+                    "{pattern}, written {written}, is not found in {text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_or_not_yet_one_is_told() {
+        let table = [
+            ("(?=a)", "not supported yet: `(?=`"),
+            ("(?<!a)", "not supported yet: `(?<!`"),
+            (r"(a)\1", "refers back"),
+            (r"(?<a>a)\k<a>", "refers back"),
+            ("(?i)a", "a group that ECMA-262 does not know"),
+            ("(?P<a>a)", "a group that ECMA-262 does not know"),
+            (r"\Aa\Z", "`\\A` means nothing"),
+            ("(a", "no regular expression"),
+            ("a)", "no regular expression"),
+            ("[a", "never closed"),
+            ("[b-a]", "backwards"),
+            ("*a", "repeats nothing"),
+            ("a**", "repeats nothing"),
+            ("^+", "repeats nothing"),
+            ("a{3,2}", "no regular expression"),
+            (r"\p{Nonsense}", "no regular expression"),
+            (r"\", "ends in a backslash"),
+            (r"[\", "ends in a backslash"),
+            (r"\u12", "no character"),
+            (r"\ud800", "no character"),
+            ("((a{1000}){1000}){1000}", "repeats too much"),
+            (&"(".repeat(3000), "no regular expression"),
+            (&"a".repeat(5000), "more than 4096 bytes"),
+        ];
+        for (pattern, message) in table {
+            match translate(pattern) {
+                Ok(written) => panic!("{pattern} was written as {written}"),
+                Err(fault) => assert!(
+                    fault.message.contains(message),
+                    "{pattern}: {}",
+                    fault.message
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn what_builds_compiles_at_run_time() {
+        // The largest of their kinds that pass, so that the measure is held against the engine's own limit.
+        let kinds: [fn(usize) -> String; 5] = [
+            |times| format!("^.{{1,{times}}}$"),
+            |times| format!(r"^\p{{L}}{{1,{times}}}$"),
+            |times| format!(r"^(?:[^\s]+\w?){{{times}}}"),
+            |times| format!("^(?:ab|cd|[x-z]{{2}}){{0,{times}}}$"),
+            |times| format!(r"(?:\p{{Lu}}|\p{{Nd}}|\s){{{times}}}"),
+        ];
+        for kind in kinds {
+            let passing = (1..=1_000_000).scan(1_usize, |times, _| {
+                *times = *times * 5 / 4 + 1;
+                Some(*times)
+            });
+            let last = passing
+                .take(60)
+                .take_while(|&times| translate(&kind(times)).is_ok())
+                .last();
+            let pattern = kind(last.unwrap_or_else(|| panic!("none of {} passes", kind(1))));
+            let written =
+                translate(&pattern).unwrap_or_else(|fault| panic!("{pattern}: {}", fault.message));
+            assert!(
+                regex::Regex::new(&written).is_ok(),
+                "{pattern} builds and does not compile"
+            );
+        }
     }
 }

@@ -272,6 +272,7 @@ impl Lowering<'_, '_> {
             self.report
                 .error(source, span, message, "remove it: the `const` says it all");
         }
+        self.beside(place, natural);
         self.extension(place, &[]);
         let checks = default::value(value)
             .map(Check::Const)

@@ -2,7 +2,7 @@
 
 use super::{Lowering, Use};
 use crate::catalog::{Check, Docs, Item, Rules, Ty};
-use crate::diagnostic::quote;
+use crate::diagnostic::{Severity, quote};
 use crate::dialect::{self, About, Dialect};
 use crate::json::{Json, Value};
 use crate::refs::Place;
@@ -106,7 +106,7 @@ impl Lowering<'_, '_> {
                     let message = format!("not supported yet: {}", quote(keyword));
                     self.report.error(source, span, message, instead(keyword));
                 }
-                None if !keyword.starts_with("x-") => {
+                None if !keyword.starts_with("x-") && self.has_room(place, Severity::Warning) => {
                     let message = format!(
                         "{} is no keyword of JSON Schema, so it says nothing",
                         quote(keyword)
@@ -124,19 +124,9 @@ impl Lowering<'_, '_> {
                         "move this schema to a file of its own below `types/`",
                     );
                 }
-                _ if matches!(
-                    keyword,
-                    "title" | "description" | "$comment" | "$id" | "$anchor"
-                ) =>
-                {
-                    if value.as_str().is_none() {
-                        self.error(
-                            place,
-                            value,
-                            format!("`{keyword}` is a string, not {}", value.kind()),
-                            "",
-                        );
-                    }
+                _ if is_text(keyword) && value.as_str().is_none() => {
+                    let message = format!("`{keyword}` is a string, not {}", value.kind());
+                    self.error(place, value, message, "");
                 }
                 _ if keyword == "deprecated" && value.as_bool().is_none() => {
                     self.error(
@@ -418,11 +408,19 @@ impl Lowering<'_, '_> {
 
     /// What a schema says to people. What does not fit was told by [`Self::keywords`].
     pub(super) fn docs(&self, place: Place) -> Docs {
+        self.docs_up_to(place, usize::MAX)
+    }
+
+    /// The same, less each text of more bytes.
+    pub(super) fn docs_up_to(&self, place: Place, length: usize) -> Docs {
         let schema = self.at(place);
         if schema.get("$ref").is_some() && self.documents.dialect(place) == Dialect::Draft07 {
             return Docs::default();
         }
-        let text = |key: &str| schema.get(key).and_then(Json::as_str).map(str::to_owned);
+        let text = |key: &str| {
+            let text = schema.get(key).and_then(Json::as_str)?;
+            (text.len() <= length).then(|| text.to_owned())
+        };
         let deprecated = schema.get("deprecated").and_then(Json::as_bool) == Some(true);
         Docs {
             title: text("title"),
@@ -437,6 +435,25 @@ pub(super) fn admits_null(schema: Json<'_>) -> bool {
     schema
         .get("type")
         .is_some_and(|ty| ty.items().any(|name| name.as_str() == Some("null")))
+}
+
+/// Whether a schema with `properties` becomes a struct, as far as that can be seen from outside.
+pub(super) fn is_struct(schema: Json<'_>) -> bool {
+    let object = |ty: Json<'_>| {
+        ty.as_str() == Some("object") || ty.items().any(|name| name.as_str() == Some("object"))
+    };
+    let otherwise = ["$ref", "enum", "const"]
+        .iter()
+        .any(|keyword| schema.get(keyword).is_some());
+    schema.get("type").is_some_and(object) && !otherwise
+}
+
+/// Whether a keyword's value is a text or a name, whatever it says.
+fn is_text(keyword: &str) -> bool {
+    matches!(
+        keyword,
+        "title" | "description" | "$comment" | "$id" | "$anchor"
+    )
 }
 
 fn plural(kind: Kind) -> &'static str {

@@ -62,9 +62,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// own limit; then the error [`is_unavailable`](Error::is_unavailable).
     fn begin(&self, held: &Held) -> impl Future<Output = Result<Self::Session>> + Send;
 
-    /// Marks the point that [`undo`](Store::undo) returns to: before each record. A later mark replaces an earlier one,
-    /// and makes sure of it: a handler that played with savepoints may have undone an earlier record's work. An error
-    /// means what it means in `undo`.
+    /// Marks the point that [`undo`](Store::undo) returns to: before each record. A later mark replaces an earlier one. An
+    /// error means what it means in `undo`.
     fn mark(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
 
     /// Undoes what the handler wrote since the mark, also what a handler whose future was dropped is still writing. An
@@ -72,7 +71,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// dropped and every record of it runs again.
     fn undo(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
 
-    /// Whether the transaction is still whole after a handler returned: a handler may have ended it without an error.
+    /// Whether the transaction is still whole after a handler returned `Ok`, and ends the mark: a handler may have ended
+    /// the transaction without an error, or gone back behind the mark. Where it is not whole the record has failed, and
+    /// the session must be dropped.
     fn whole(&self, session: &mut Self::Session) -> impl Future<Output = bool> + Send;
 
     /// Whether records of this key are parked, so that a later one has to queue behind them. Cheap where nothing is

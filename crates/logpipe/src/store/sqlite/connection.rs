@@ -159,8 +159,7 @@ impl Open {
         done
     }
 
-    /// Sets the savepoint. Where there is one it has to be there still: a handler that rolled back to a savepoint of an
-    /// earlier record would have undone more than its own.
+    /// Sets the savepoint anew.
     pub(super) async fn mark(&mut self) -> Result {
         let mark = &mut self.writer.mark;
         let statement = if std::mem::replace(&mut mark.is_set, true) {
@@ -185,7 +184,8 @@ impl Open {
         self.step(self.writer.mark.undo.clone()).await
     }
 
-    /// Ends the last record's savepoint, if there is one, with the same check as [`mark`](Self::mark).
+    /// Ends the savepoint, if there is one, and with it those that a handler left open. An error where it is not there any
+    /// more: a handler that went back behind it has undone more than its own.
     pub(super) async fn release(&mut self) -> Result {
         self.is_whole()?;
         if std::mem::take(&mut self.writer.mark.is_set) {

@@ -12,6 +12,7 @@ mod admin;
 mod connection;
 mod rows;
 mod schema;
+mod statements;
 mod temporary;
 #[cfg(test)]
 mod tests;
@@ -21,16 +22,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions, Row};
 
 use self::connection::{Open, Writer, code, fault, is_trouble, primary_code};
-use self::rows::{STATE_PARKED, STATE_READY};
+use self::statements::Fence;
 use self::temporary::Folder;
 use self::waiting::{Blocked, Waiting};
 use super::{
-    Claim, Commit, Guarantee, Held, LaneKey, Park, ParkedCount, Reason, Redrive, Settlement, Store,
+    Claim, Commit, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
     Transactional,
 };
 use crate::error::Context;
@@ -69,24 +69,14 @@ pub struct Session {
 }
 
 enum Scope {
-    Lane {
-        held: Held,
-        /// The number of the lane's row.
-        row: i64,
-        /// The row was stored for another cluster or incarnation than the lane has.
-        moved: bool,
-        any_settled: bool,
-    },
-    Redrive {
-        consumer: String,
-        topic: String,
-    },
+    Lane(Held, Fence),
+    Redrive { consumer: String, topic: String },
 }
 
 impl Scope {
     fn consumer_and_topic(&self) -> (&str, &str) {
         match self {
-            Self::Lane { held, .. } => (&held.key.consumer, held.key.lane.topic()),
+            Self::Lane(held, _) => (&held.key.consumer, held.key.lane.topic()),
             Self::Redrive { consumer, topic } => (consumer, topic),
         }
     }
@@ -280,7 +270,10 @@ impl Store for Sqlite {
     async fn claim(&self, key: &LaneKey, first: Option<&Cursor>) -> Result<Option<Claim>> {
         let doing = || format!("claiming {} for `{}`", key.lane, key.consumer);
         let mut open = self.transaction().await.context(doing())?;
-        let Some(claim) = claim(&mut open, key, first).await.context(doing())? else {
+        let Some(claim) = statements::claim(&mut open, key, first)
+            .await
+            .context(doing())?
+        else {
             open.rollback().await;
             return Ok(None);
         };
@@ -290,40 +283,18 @@ impl Store for Sqlite {
 
     async fn begin(&self, held: &Held) -> Result<Session> {
         let mut open = self.transaction().await?;
-        let found = sqlx::query(
-            "UPDATE logpipe_lanes SET cursor = cursor
-             WHERE consumer = ?1 AND topic = ?2 AND shard = ?3 AND (epoch = ?4 OR ?6) AND cursor = ?5
-             RETURNING id, cluster, incarnation,
-                 EXISTS (SELECT 1 FROM logpipe_settled WHERE lane = id) AS any_settled,
-                 EXISTS (SELECT 1 FROM logpipe_parked WHERE consumer = ?1) AS any_parked",
-        )
-        .bind(&held.key.consumer)
-        .bind(held.key.lane.topic())
-        .bind(held.key.lane.shard())
-        .bind(i64::try_from(held.epoch)?)
-        .bind(held.cursor.to_string())
-        .bind(planted(Mistake::NoEpoch))
-        .fetch_all(open.connection())
-        .await;
-        let found = open.own(found)?;
-        let [row] = &found[..] else {
-            open.rollback().await;
-            return Err(fenced(&held.key));
-        };
-        let scope = Scope::Lane {
-            row: row.try_get("id")?,
-            moved: row.try_get::<String, _>("cluster")? != held.key.cluster
-                || row.try_get::<String, _>("incarnation")? != held.key.incarnation,
-            any_settled: row.try_get("any_settled")?,
-            held: held.clone(),
-        };
-        let any_parked = row.try_get("any_parked")?;
-        Ok(Session {
-            open,
-            scope,
-            any_parked,
-            late: None,
-        })
+        match statements::fence(&mut open, held).await? {
+            Some(fence) => Ok(Session {
+                open,
+                any_parked: fence.any_parked,
+                scope: Scope::Lane(held.clone(), fence),
+                late: None,
+            }),
+            None => {
+                open.rollback().await;
+                Err(statements::fenced(&held.key))
+            }
+        }
     }
 
     async fn mark(&self, session: &mut Session) -> Result {
@@ -335,7 +306,7 @@ impl Store for Sqlite {
     }
 
     async fn whole(&self, session: &mut Session) -> bool {
-        session.open.is_whole().is_ok()
+        session.open.release().await.is_ok()
     }
 
     async fn is_parked(&self, session: &mut Session, key: &[u8]) -> Result<bool> {
@@ -344,78 +315,34 @@ impl Store for Sqlite {
         }
         session.open.is_whole()?;
         let (consumer, topic) = session.scope.consumer_and_topic();
-        let found = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM logpipe_parked
-             WHERE blocks_key = 1 AND consumer = ?1 AND topic = ?2 AND key = ?3)",
-        )
-        .bind(consumer)
-        .bind(topic)
-        .bind(key)
-        .fetch_one(session.open.connection())
-        .await;
-        session.open.own(found)
+        statements::is_parked(&mut session.open, consumer, topic, key).await
     }
 
     async fn parked_count(&self, session: &mut Session, key: Option<&[u8]>) -> Result<ParkedCount> {
         session.open.is_whole()?;
         let (consumer, topic) = session.scope.consumer_and_topic();
-        let counted = sqlx::query_as::<_, (i64, i64)>(
-            "SELECT coalesce((SELECT records FROM logpipe_parked_totals WHERE consumer = ?1), 0),
-                 (SELECT count(*) FROM logpipe_parked
-                  WHERE blocks_key = 1 AND consumer = ?1 AND topic = ?2 AND key = ?3)",
-        )
-        .bind(consumer)
-        .bind(topic)
-        .bind(key)
-        .fetch_one(session.open.connection())
-        .await;
-        let (consumer, key) = session.open.own(counted)?;
-        Ok(ParkedCount {
-            consumer: u64::try_from(consumer)?,
-            key: u64::try_from(key)?,
-        })
+        statements::count_parked(&mut session.open, consumer, topic, key).await
     }
 
     async fn settle(&self, session: &mut Session, settlement: Settlement) -> Result {
+        session.open.release().await?;
         if planted(Mistake::PositionOutside) && session.late.is_none() {
             session.late = Some(settlement);
-            return session.open.release().await;
+            return Ok(());
         }
         let Session { open, scope, .. } = session;
-        let Scope::Lane {
-            held,
-            row,
-            moved,
-            any_settled,
-        } = scope
-        else {
+        let Scope::Lane(held, fence) = scope else {
             return Err(Error::permanent("a session that redrives settles no lane"));
         };
-        open.release().await?;
-        write_lane(open, held, settlement.cursor.as_ref()).await?;
-        if *any_settled {
-            let forget = settlement.forget || *moved;
-            forget_settled(open, *row, forget, settlement.cursor.as_ref()).await?;
+        let cursor = settlement.cursor.as_ref();
+        statements::write_lane(open, held, cursor).await?;
+        if fence.any_settled {
+            let forget = settlement.forget || fence.moved;
+            statements::forget_settled(open, fence.row, forget, cursor).await?;
         }
-        if !settlement.above.is_empty() {
-            let ranked: Vec<[String; 2]> = settlement
-                .above
-                .iter()
-                .map(|position| [rows::rank(position), position.to_string()])
-                .collect();
-            let written = sqlx::query(
-                "INSERT INTO logpipe_settled (lane, rank, position)
-                 SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(*row)
-            .bind(serde_json::to_string(&ranked)?)
-            .execute(open.connection())
-            .await;
-            open.own(written)?;
-        }
+        statements::write_settled(open, fence.row, &settlement.above).await?;
         for park in settlement.parked {
-            write_parked(open, &held.key.consumer, park).await?;
+            statements::write_parked(open, &held.key.consumer, park).await?;
         }
         Ok(())
     }
@@ -426,7 +353,7 @@ impl Store for Sqlite {
         } = session;
         let committed = open.commit().await;
         match (late, scope) {
-            (Some(late), Scope::Lane { held, .. }) if matches!(committed, Commit::Done) => {
+            (Some(late), Scope::Lane(held, _)) if matches!(committed, Commit::Done) => {
                 point(Point::BeforeCommit);
                 self.settle_late(&held, late).await
             }
@@ -448,18 +375,10 @@ impl Store for Sqlite {
             return Ok(None);
         }
         let mut open = self.transaction().await?;
-        let found = sqlx::query(
-            "SELECT * FROM logpipe_parked WHERE consumer = ?1 AND state = ?2 ORDER BY id LIMIT 1",
-        )
-        .bind(consumer)
-        .bind(STATE_READY)
-        .fetch_optional(open.connection())
-        .await;
-        let Some(row) = open.own(found)? else {
+        let Some(parked) = statements::oldest_ready(&mut open, consumer).await? else {
             open.rollback().await;
             return Ok(None);
         };
-        let parked = rows::parked(&row)?;
         let session = Session {
             open,
             scope: Scope::Redrive {
@@ -479,19 +398,8 @@ impl Store for Sqlite {
     }
 
     async fn redriven(&self, session: &mut Session, redrive: &Redrive) -> Result {
-        let open = &mut session.open;
-        open.release().await?;
-        let deleted = sqlx::query("DELETE FROM logpipe_parked WHERE id = ?1")
-            .bind(redrive.id)
-            .execute(open.connection())
-            .await;
-        match open.own(deleted)?.rows_affected() {
-            1 => Ok(()),
-            // The handler has the whole file before it.
-            _ => Err(Error::msg(
-                "the parked record was deleted while it was redriven",
-            )),
-        }
+        session.open.release().await?;
+        statements::delete_parked(&mut session.open, redrive.id).await
     }
 
     async fn park_again(
@@ -504,178 +412,8 @@ impl Store for Sqlite {
         let Session { open, scope, .. } = session;
         let (consumer, topic) = scope.consumer_and_topic();
         open.release().await?;
-        let written = sqlx::query(
-            "UPDATE logpipe_parked SET state = ?2, reason_kind = ?3, reason_text = ?4, attempts = ?5 WHERE id = ?1",
-        )
-        .bind(redrive.id)
-        .bind(STATE_PARKED)
-        .bind(&reason.kind)
-        .bind(&reason.text)
-        .bind(attempts)
-        .execute(open.connection())
-        .await;
-        open.own(written)?;
-        let written = sqlx::query(
-            "UPDATE logpipe_parked SET state = ?4
-             WHERE blocks_key = 1 AND consumer = ?1 AND topic = ?2 AND key = ?3
-                 AND (SELECT blocks_key FROM logpipe_parked WHERE id = ?5) = 1",
-        )
-        .bind(consumer)
-        .bind(topic)
-        .bind(redrive.record.key.as_deref())
-        .bind(STATE_PARKED)
-        .bind(redrive.id)
-        .execute(open.connection())
-        .await;
-        open.own(written).map(drop)
+        statements::park_again(open, redrive.id, reason, attempts).await?;
+        let key = redrive.record.key.as_deref();
+        statements::park_key_of(open, redrive.id, consumer, topic, key).await
     }
-}
-
-fn fenced(key: &LaneKey) -> Error {
-    Error::fenced(format_args!(
-        "{} of `{}` was claimed by another owner",
-        key.lane, key.consumer
-    ))
-}
-
-async fn claim(open: &mut Open, key: &LaneKey, first: Option<&Cursor>) -> Result<Option<Claim>> {
-    let now = Timestamp::now().to_string();
-    let claimed = sqlx::query(
-        "UPDATE logpipe_lanes SET epoch = epoch + 1, updated_at = ?4
-         WHERE consumer = ?1 AND topic = ?2 AND shard = ?3
-         RETURNING id, epoch, cursor, cluster, incarnation",
-    )
-    .bind(&key.consumer)
-    .bind(key.lane.topic())
-    .bind(key.lane.shard())
-    .bind(&now)
-    .fetch_all(open.connection())
-    .await;
-    if let [row] = &open.own(claimed)?[..] {
-        let damaged = |column| rows::damaged(format_args!("lane {}", key.lane), column);
-        let settled =
-            sqlx::query("SELECT position FROM logpipe_settled WHERE lane = ?1 ORDER BY rank")
-                .bind(row.try_get::<i64, _>("id")?)
-                .fetch_all(open.connection())
-                .await;
-        let settled = open.own(settled)?;
-        let settled = settled
-            .iter()
-            .map(|row| rows::parse(row, "position").ok_or_else(|| damaged("position")));
-        return Ok(Some(Claim {
-            epoch: u64::try_from(row.try_get::<i64, _>("epoch")?)?,
-            cursor: rows::parse(row, "cursor").ok_or_else(|| damaged("cursor"))?,
-            cluster: row.try_get("cluster")?,
-            incarnation: row.try_get("incarnation")?,
-            settled: settled.collect::<Result<_>>()?,
-        }));
-    }
-    let Some(first) = first else {
-        return Ok(None);
-    };
-    let written = sqlx::query(
-        "INSERT INTO logpipe_lanes (consumer, topic, shard, updated_at, cluster, incarnation, epoch, cursor)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)",
-    )
-    .bind(&key.consumer)
-    .bind(key.lane.topic())
-    .bind(key.lane.shard())
-    .bind(&now)
-    .bind(&key.cluster)
-    .bind(&key.incarnation)
-    .bind(first.to_string())
-    .execute(open.connection())
-    .await;
-    open.own(written)?;
-    Ok(Some(Claim {
-        epoch: 1,
-        cursor: first.clone(),
-        cluster: key.cluster.clone(),
-        incarnation: key.incarnation.clone(),
-        settled: Vec::new(),
-    }))
-}
-
-async fn write_lane(open: &mut Open, held: &Held, cursor: Option<&Cursor>) -> Result {
-    let written = sqlx::query(
-        "UPDATE logpipe_lanes
-         SET cursor = coalesce(?5, cursor), cluster = ?6, incarnation = ?7, updated_at = ?8
-         WHERE consumer = ?1 AND topic = ?2 AND shard = ?3 AND (epoch = ?4 OR ?9)",
-    )
-    .bind(&held.key.consumer)
-    .bind(held.key.lane.topic())
-    .bind(held.key.lane.shard())
-    .bind(i64::try_from(held.epoch)?)
-    .bind(cursor.map(ToString::to_string))
-    .bind(&held.key.cluster)
-    .bind(&held.key.incarnation)
-    .bind(Timestamp::now().to_string())
-    .bind(planted(Mistake::NoEpoch))
-    .execute(open.connection())
-    .await;
-    match open.own(written)?.rows_affected() {
-        1 => Ok(()),
-        _ => Err(fenced(&held.key)),
-    }
-}
-
-/// Deletes what the cursor passed, or everything.
-async fn forget_settled(
-    open: &mut Open,
-    row: i64,
-    forget: bool,
-    cursor: Option<&Cursor>,
-) -> Result {
-    let passed = match cursor {
-        _ if forget => None,
-        Some(Cursor::Closed) => None,
-        Some(Cursor::After(position)) => Some(rows::rank(position)),
-        Some(Cursor::Start | Cursor::At(_)) | None => return Ok(()),
-    };
-    let deleted =
-        sqlx::query("DELETE FROM logpipe_settled WHERE lane = ?1 AND (?2 IS NULL OR rank <= ?2)")
-            .bind(row)
-            .bind(passed)
-            .execute(open.connection())
-            .await;
-    open.own(deleted).map(drop)
-}
-
-async fn write_parked(open: &mut Open, consumer: &str, park: Park) -> Result {
-    let Park {
-        record,
-        reason,
-        attempts,
-        blocks_key,
-    } = park;
-    // A key waits or runs as a whole. A record that queues behind one which has just been redriven runs next.
-    let alone = match blocks_key && reason.kind == Reason::QUEUED {
-        true => STATE_READY,
-        false => STATE_PARKED,
-    };
-    let written = sqlx::query(
-        "INSERT INTO logpipe_parked (consumer, topic, key, blocks_key, shard, position, timestamp, headers, value,
-             reason_kind, reason_text, attempts, parked_at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-             coalesce((SELECT state FROM logpipe_parked
-                       WHERE blocks_key = 1 AND consumer = ?1 AND topic = ?2 AND key = ?3 AND ?4
-                       ORDER BY id LIMIT 1), ?14))",
-    )
-    .bind(consumer)
-    .bind(record.lane.topic())
-    .bind(record.key.as_deref())
-    .bind(blocks_key)
-    .bind(record.lane.shard())
-    .bind(record.position.to_string())
-    .bind(record.timestamp.map(|timestamp| timestamp.to_string()))
-    .bind(rows::write_headers(&record.headers)?)
-    .bind(record.value.as_deref())
-    .bind(reason.kind)
-    .bind(reason.text)
-    .bind(attempts)
-    .bind(Timestamp::now().to_string())
-    .bind(alone)
-    .execute(open.connection())
-    .await;
-    open.own(written).map(drop)
 }

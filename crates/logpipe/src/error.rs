@@ -90,6 +90,13 @@ impl Error {
         self
     }
 
+    /// Marks an error as one that trying again can't cure.
+    #[cfg(feature = "local")]
+    pub(crate) fn into_permanent(mut self) -> Self {
+        self.0.kind = Kind::Permanent;
+        self
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
         matches!(self.0.kind, Kind::Failed | Kind::Unavailable)

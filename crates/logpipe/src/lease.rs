@@ -151,6 +151,13 @@ impl Membership {
         })
     }
 
+    /// The lanes whose lease ran out, while the table can't be reached: they are no longer ours, whatever it says.
+    #[cfg(feature = "local")]
+    pub(crate) fn lapse(&mut self, now: Moment) -> Vec<LaneId> {
+        let lapsed = self.held.extract_if(.., |_, held| now.is_past(held.lapses));
+        lapsed.map(|(lane, _)| lane).collect()
+    }
+
     /// Everything that is still held, as freed rows: the member leaves.
     pub(crate) fn leave(&mut self, rows: &BTreeMap<LaneId, Row>) -> Vec<(LaneId, Row)> {
         let lanes: Vec<LaneId> = self.held.keys().cloned().collect();

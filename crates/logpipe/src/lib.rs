@@ -14,6 +14,8 @@ mod handler;
 #[allow(dead_code, reason = "the lane task that calls it is being written")]
 mod lane;
 mod lease;
+#[cfg(feature = "local")]
+pub mod local;
 mod log;
 mod macros;
 pub mod memory;
@@ -28,6 +30,7 @@ pub mod rules;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod testing;
 pub mod types;
 
 pub use consumer::Consumer;

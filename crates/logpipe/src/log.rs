@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::memory::Memory;
-use crate::source::Backend;
+use crate::source::{Backend, Before};
 
 /// A log that records are sent to and read from: a folder, memory, a cluster. Clones are the same log.
 #[derive(Clone)]
@@ -17,6 +17,12 @@ impl Log {
         Self {
             backend: Arc::new(backend),
         }
+    }
+
+    /// The log in a folder, which is made where it is missing. [`Local`](crate::local::Local) has its settings.
+    #[cfg(feature = "local")]
+    pub async fn local(folder: impl AsRef<std::path::Path>) -> crate::Result<Self> {
+        Ok(Self::new(crate::local::Local::open(folder).await?))
     }
 
     /// A log in memory, for tests. [`Memory`] is the same log with the controls that tests want: `Log::new(memory.clone())`.
@@ -36,6 +42,11 @@ impl Log {
             backend: self.backend.clone(),
             topics: topics.into(),
         }
+    }
+
+    /// Removes the oldest records of a topic and returns how many: retention. An error where the log keeps its own.
+    pub async fn trim(&self, topic: &str, before: Before) -> crate::Result<u64> {
+        self.backend.trim(topic, &before).await
     }
 
     /// What lies underneath, for operations.

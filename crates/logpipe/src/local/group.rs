@@ -1,0 +1,313 @@
+//! A group's table in `groups.db`: members, leases, positions, read and written in one transaction each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::db::Failed;
+use crate::lease::{LogLane, Peer, Row, TERM, View};
+use crate::record::{Cursor, LaneId};
+use crate::source::Committed;
+use crate::{Error, Result};
+
+/// The folder where living members hold a lock.
+pub(super) struct Locks {
+    folder: PathBuf,
+}
+
+impl Locks {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("members"),
+        }
+    }
+
+    fn lock_path(&self, member: &str) -> PathBuf {
+        self.folder.join(format!("{member}.lock"))
+    }
+
+    /// Takes the lock that says that a member lives. The system lets go of it when the process ends, however it ends.
+    pub(super) fn lock(&self, member: &str) -> Result<fs::File> {
+        let path = self.lock_path(member);
+        let doing = |error: std::io::Error| {
+            Error::from(error)
+                .context(format!("locking {}", path.display()))
+                .into_unavailable()
+        };
+        fs::create_dir_all(&self.folder).map_err(doing)?;
+        let file = fs::File::create(&path).map_err(doing)?;
+        file.try_lock().map_err(|error| doing(error.into()))?;
+        Ok(file)
+    }
+
+    pub(super) fn unlock(&self, member: &str) {
+        // One that stays is cleared away by whoever finds that its member is dead.
+        let _ = fs::remove_file(self.lock_path(member));
+    }
+
+    /// Whether nobody holds the member's lock. A lock that can't be asked counts as held: the lease will tell.
+    fn is_dead(&self, member: &str) -> bool {
+        match fs::File::open(self.lock_path(member)) {
+            Ok(file) => match file.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+            },
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+
+    /// The dead among these.
+    pub(super) fn dead<'m>(&self, members: impl IntoIterator<Item = &'m String>) -> Vec<String> {
+        members
+            .into_iter()
+            .filter(|member| self.is_dead(member))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Writes that this member lives until a term from now.
+pub(super) async fn register(
+    connection: &mut SqliteConnection,
+    group: &str,
+    peer: &Peer,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO members (grp, id, expires) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET expires = excluded.expires",
+    )
+    .bind(group)
+    .bind(&peer.id)
+    .bind(millis(now) + TERM.as_millis() as i64)
+    .execute(&mut *connection)
+    .await?;
+    for topic in &peer.topics {
+        sqlx::query("INSERT INTO member_topics (grp, member, topic) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(group)
+            .bind(&peer.id)
+            .bind(topic)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn unregister(
+    connection: &mut SqliteConnection,
+    group: &str,
+    member: &str,
+) -> sqlx::Result<()> {
+    for sql in [
+        "DELETE FROM members WHERE grp = ? AND id = ?",
+        "DELETE FROM member_topics WHERE grp = ? AND member = ?",
+        "UPDATE leases SET owner = NULL WHERE grp = ? AND owner = ?",
+    ] {
+        sqlx::query(sql)
+            .bind(group)
+            .bind(member)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Every member that is registered and when its registration ends.
+pub(super) struct Registered {
+    pub peer: Peer,
+    pub expires: Timestamp,
+}
+
+pub(super) async fn members(
+    connection: &mut SqliteConnection,
+    group: &str,
+) -> sqlx::Result<Vec<Registered>> {
+    let rows = sqlx::query(
+        "SELECT m.id, m.expires, t.topic FROM members m JOIN member_topics t ON t.grp = m.grp AND t.member = m.id WHERE m.grp = ? ORDER BY m.id",
+    )
+    .bind(group)
+    .fetch_all(connection)
+    .await?;
+    let mut members: Vec<Registered> = Vec::new();
+    for row in rows {
+        let id: &str = row.try_get(0)?;
+        let topic: String = row.try_get(2)?;
+        match members.last_mut().filter(|last| last.peer.id == id) {
+            Some(member) => {
+                member.peer.topics.insert(topic);
+            }
+            None => members.push(Registered {
+                peer: Peer {
+                    id: id.to_owned(),
+                    topics: BTreeSet::from([topic]),
+                },
+                expires: from_millis(row.try_get(1)?),
+            }),
+        }
+    }
+    Ok(members)
+}
+
+pub(super) async fn rows(
+    connection: &mut SqliteConnection,
+    group: &str,
+) -> sqlx::Result<BTreeMap<LaneId, Row>> {
+    let rows = sqlx::query(
+        "SELECT topic, shard, incarnation, owner, epoch, expires, finished FROM leases WHERE grp = ?",
+    )
+    .bind(group)
+    .fetch_all(connection)
+    .await?;
+    let row = |row: sqlx::sqlite::SqliteRow| {
+        let lane = LaneId::new(row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?);
+        let row = Row {
+            incarnation: row.try_get(2)?,
+            owner: row.try_get(3)?,
+            epoch: row.try_get::<i64, _>(4)?.cast_unsigned(),
+            expires: from_millis(row.try_get(5)?),
+            finished: row.try_get(6)?,
+        };
+        Ok((lane, row))
+    };
+    rows.into_iter().map(row).collect()
+}
+
+pub(super) async fn write_rows(
+    connection: &mut SqliteConnection,
+    group: &str,
+    rows: &[(LaneId, Row)],
+) -> sqlx::Result<()> {
+    for (lane, row) in rows {
+        sqlx::query(
+            "INSERT INTO leases (grp, topic, shard, incarnation, owner, epoch, expires, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, owner = excluded.owner, epoch = excluded.epoch, expires = excluded.expires, finished = excluded.finished",
+        )
+        .bind(group)
+        .bind(lane.topic())
+        .bind(lane.shard())
+        .bind(&row.incarnation)
+        .bind(&row.owner)
+        .bind(row.epoch.cast_signed())
+        .bind(millis(row.expires))
+        .bind(row.finished)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The group as its member `me` decides by it: those that died or are late are no members.
+pub(super) async fn view(
+    connection: &mut SqliteConnection,
+    group: &str,
+    me: &Peer,
+    now: Timestamp,
+    cluster: String,
+    all_lanes: &BTreeMap<LaneId, LogLane>,
+) -> sqlx::Result<View> {
+    let rows = rows(connection, group).await?;
+    let mut members: Vec<Peer> = members(connection, group)
+        .await?
+        .into_iter()
+        .filter(|member| member.expires > now && member.peer.id != me.id)
+        .map(|member| member.peer)
+        .collect();
+    members.push(me.clone());
+    let lanes = all_lanes
+        .iter()
+        .filter(|(lane, _)| {
+            members
+                .iter()
+                .any(|member| member.topics.contains(lane.topic()))
+        })
+        .map(|(lane, log)| (lane.clone(), log.clone()))
+        .collect();
+    Ok(View {
+        cluster,
+        lanes,
+        rows,
+        members,
+    })
+}
+
+pub(super) async fn save(
+    connection: &mut SqliteConnection,
+    group: &str,
+    lane: &LaneId,
+    incarnation: &str,
+    cursor: &Cursor,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO cursors (grp, topic, shard, incarnation, cursor) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, cursor = excluded.cursor",
+    )
+    .bind(group)
+    .bind(lane.topic())
+    .bind(lane.shard())
+    .bind(incarnation)
+    .bind(cursor.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The positions that a group keeps in the log.
+pub(super) async fn saved(
+    connection: &mut SqliteConnection,
+    group: &str,
+) -> Result<Vec<(LaneId, Committed)>, Failed> {
+    let rows = sqlx::query("SELECT topic, shard, incarnation, cursor FROM cursors WHERE grp = ?")
+        .bind(group)
+        .fetch_all(connection)
+        .await?;
+    let mut saved = Vec::with_capacity(rows.len());
+    for row in rows {
+        let lane = LaneId::new(row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?);
+        let cursor = row.try_get::<&str, _>(3)?.parse().map_err(|error| {
+            Failed::Refused(
+                Error::permanent(error).context(format!("the position of group {group} in {lane}")),
+            )
+        })?;
+        let committed = Committed {
+            cursor,
+            incarnation: Some(row.try_get(2)?),
+        };
+        saved.push((lane, committed));
+    }
+    Ok(saved)
+}
+
+fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+fn from_millis(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MIN)
+}
+
+/// Between two renewals.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// Whether the lane's row is still the one of this claim.
+pub(super) async fn is_owner(
+    connection: &mut SqliteConnection,
+    group: &str,
+    lane: &LaneId,
+    member: &str,
+    epoch: u64,
+) -> sqlx::Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM leases WHERE grp = ? AND topic = ? AND shard = ? AND owner = ? AND epoch = ?",
+    )
+    .bind(group)
+    .bind(lane.topic())
+    .bind(lane.shard())
+    .bind(member)
+    .bind(epoch.cast_signed())
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,330 @@
+//! The log that needs no server: topics, partitions and groups in SQLite files of a folder, for all processes of a host.
+//!
+//! `log.db` holds the records, `groups.db` the leases of consumer groups and the positions that they keep in the log,
+//! `members/` a locked file for each living member. Neither is ever attached to the other or to a store: a process that
+//! stops inside a transaction holds one file, not all.
+//!
+//! A send is durable when it returns `Ok`: WAL, `synchronous=FULL`, one transaction for all sends that queued while the
+//! last one was written. Nobody polls for records: one watcher per process asks SQLite every few milliseconds whether
+//! others wrote, and wakes the lanes that grew.
+//!
+//! A file that is deleted while it is open is noticed by its number and made anew, as another incarnation of every topic.
+
+mod db;
+mod ends;
+mod group;
+mod reader;
+mod schema;
+mod source;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sqlx::{Row, SqliteConnection};
+
+use crate::clock::Clock;
+use crate::offsets::{no_such_lane, number};
+use crate::record::{Cursor, LaneId, Start};
+use crate::sink::Sink;
+use crate::source::{Backend, Before, Capabilities, Join, LaneExtent, Opened, Source};
+use crate::{Error, Result};
+use db::{Failed, Shared};
+use ends::Ends;
+use group::Locks;
+use reader::Readers;
+use source::{LocalSource, Parts};
+use writer::{LocalSink, Queue};
+
+/// The local log in a folder. Clones share its connections and tasks; open a folder once per process.
+#[derive(Clone)]
+pub struct Local {
+    folder: PathBuf,
+    settings: Settings,
+    log: Arc<Shared>,
+    queue: Queue,
+    parts: Parts,
+}
+
+/// How the local log is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Stamps the records that bring no time, and measures leases.
+    pub clock: Clock,
+    /// Partitions of a topic, which is made on first use.
+    pub partitions: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            partitions: 4,
+        }
+    }
+}
+
+impl Local {
+    /// Opens the log in this folder; makes both where they are missing.
+    pub async fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(folder, Settings::default()).await
+    }
+
+    /// Opens the log in this folder. A topic has one partition at least.
+    pub async fn open_with(folder: impl AsRef<Path>, settings: Settings) -> Result<Self> {
+        // Absolute, so that a process that changes its folder goes on with the same log.
+        let folder = std::path::absolute(folder.as_ref())
+            .map_err(|error| Error::from(error).context("the folder of the local log"))?;
+        let settings = Settings {
+            partitions: settings.partitions.max(1),
+            ..settings
+        };
+        let log_file = Arc::new(schema::log_file(&folder));
+        let groups_file = Arc::new(schema::groups_file(&folder));
+        for file in [&log_file, &groups_file] {
+            file.connect().await?;
+        }
+        let ends = Arc::new(Ends::default());
+        tokio::spawn(ends::watch(
+            Arc::downgrade(&ends),
+            log_file.clone(),
+            groups_file.clone(),
+        ));
+        let queue = writer::start(
+            log_file.clone(),
+            ends.clone(),
+            settings.clock.clone(),
+            settings.partitions,
+        );
+        Ok(Self {
+            log: Arc::new(Shared::new(log_file.clone())),
+            queue,
+            parts: Parts {
+                groups: Arc::new(Shared::new(groups_file)),
+                locks: Arc::new(Locks::new(&folder)),
+                readers: Arc::new(Readers::new(log_file, ends)),
+                clock: settings.clock.clone(),
+            },
+            settings,
+            folder,
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Removes a topic and its records. It is made anew on first use, as another incarnation of itself.
+    pub async fn delete(&self, topic: &str) -> Result<()> {
+        let topic = topic.to_owned();
+        self.log
+            .write(move |log| Box::pin(async move { Ok(delete(log, &topic).await?) }))
+            .await
+    }
+
+    async fn make(&self, topics: Vec<String>) -> Result<()> {
+        let existing = self.parts.readers.topics().await?;
+        let missing: Vec<String> = topics
+            .into_iter()
+            .filter(|topic| !existing.contains(topic))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let partitions = self.settings.partitions;
+        self.log
+            .write(move |log| {
+                Box::pin(async move {
+                    let seq = next_seq(log).await?;
+                    for topic in &missing {
+                        writer::make(log, topic, partitions, seq).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+async fn next_seq(log: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("UPDATE state SET seq = seq + 1 RETURNING seq")
+        .fetch_one(log)
+        .await
+}
+
+async fn delete(log: &mut SqliteConnection, topic: &str) -> sqlx::Result<()> {
+    next_seq(log).await?;
+    for sql in [
+        "DELETE FROM records WHERE partition IN (SELECT p.id FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ?)",
+        "DELETE FROM partitions WHERE topic IN (SELECT id FROM topics WHERE name = ?)",
+        "DELETE FROM topics WHERE name = ?",
+    ] {
+        sqlx::query(sql).bind(topic).execute(&mut *log).await?;
+    }
+    sqlx::query("UPDATE state SET shape = shape + 1")
+        .execute(log)
+        .await?;
+    Ok(())
+}
+
+/// Removes the oldest records of a partition up to the first that stays.
+async fn trim(log: &mut SqliteConnection, topic: &str, before: &Before) -> Result<u64, Failed> {
+    let (time, offset) = match before {
+        Before::Time(time) => (Some(time.as_microsecond()), None),
+        Before::Position(position) => {
+            let offset = number(position).map_err(Failed::Refused)?;
+            (None, Some(i64::try_from(offset).unwrap_or(i64::MAX)))
+        }
+    };
+    let partitions = sqlx::query(
+        "SELECT p.id, p.first, p.next FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ?",
+    )
+    .bind(topic)
+    .fetch_all(&mut *log)
+    .await?;
+    let mut removed = 0;
+    for row in partitions {
+        let (id, first, next): (i64, i64, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let young: Option<i64> =
+            sqlx::query_scalar("SELECT min(offset) FROM records WHERE partition = ? AND (timestamp >= ? OR offset >= ?)")
+                .bind(id)
+                .bind(time)
+                .bind(offset)
+                .fetch_one(&mut *log)
+                .await?;
+        let first_kept = young.unwrap_or(next);
+        if first_kept <= first {
+            continue;
+        }
+        sqlx::query(
+            "UPDATE partitions SET first = ?, trimmed = max(ifnull(trimmed, -9223372036854775808), (SELECT max(timestamp) FROM records WHERE partition = ? AND offset < ?)) WHERE id = ?",
+        )
+        .bind(first_kept)
+        .bind(id)
+        .bind(first_kept)
+        .bind(id)
+        .execute(&mut *log)
+        .await?;
+        let deleted = sqlx::query("DELETE FROM records WHERE partition = ? AND offset < ?")
+            .bind(id)
+            .bind(first_kept)
+            .execute(&mut *log)
+            .await?;
+        removed += deleted.rows_affected();
+    }
+    Ok(removed)
+}
+
+impl Backend for Local {
+    fn describe(&self) -> String {
+        format!("local log in {}", self.folder.display())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            headers: true,
+            null_value: true,
+            null_key: true,
+            time_seek: true,
+            broker_cursors: true,
+        }
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<Box<dyn Source>>> {
+        Box::pin(async move {
+            self.make(join.topics.clone()).await?;
+            let source: Box<dyn Source> = Box::new(LocalSource::join(self.parts.clone(), join)?);
+            Ok(source)
+        })
+    }
+
+    fn sink(&self, topic: &str) -> BoxFuture<'_, Result<Box<dyn Sink>>> {
+        let sink: Box<dyn Sink> = Box::new(LocalSink {
+            topic: topic.into(),
+            queue: self.queue.clone(),
+        });
+        Box::pin(async move { Ok(sink) })
+    }
+
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        Box::pin(self.parts.readers.topics())
+    }
+
+    fn lanes(&self, topic: &str) -> BoxFuture<'_, Result<Vec<LaneExtent>>> {
+        let topic = topic.to_owned();
+        Box::pin(async move { self.parts.readers.extents(&topic).await })
+    }
+
+    fn read(&self, lane: &LaneId, cursor: &Cursor) -> BoxFuture<'_, Result<Opened>> {
+        let (lane, cursor) = (lane.clone(), cursor.clone());
+        Box::pin(async move { self.parts.readers.open(&lane, &cursor, None).await })
+    }
+
+    fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
+        let (lane, start) = (lane.clone(), start.clone());
+        Box::pin(async move { self.parts.readers.resolve(&lane, &start).await })
+    }
+
+    fn saved(&self, group: &str) -> BoxFuture<'_, Result<Vec<(LaneId, Cursor)>>> {
+        let group = group.to_owned();
+        Box::pin(async move {
+            let saved = self
+                .parts
+                .groups
+                .write(move |table| Box::pin(async move { group::saved(table, &group).await }))
+                .await?;
+            Ok(saved
+                .into_iter()
+                .map(|(lane, committed)| (lane, committed.cursor))
+                .collect())
+        })
+    }
+
+    fn reset(&self, group: &str, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>> {
+        let group = group.to_owned();
+        Box::pin(async move {
+            let lanes = self.parts.readers.log_lanes().await?;
+            let mut writes = Vec::with_capacity(cursors.len());
+            for (lane, cursor) in cursors {
+                let log = lanes.get(&lane).ok_or_else(|| no_such_lane(&lane))?;
+                writes.push((lane, cursor, log.incarnation.clone()));
+            }
+            let locks = self.parts.locks.clone();
+            let now: Timestamp = self.settings.clock.now();
+            self.parts
+                .groups
+                .write(move |table| {
+                    Box::pin(async move {
+                        let members = group::members(table, &group).await?;
+                        let dead = locks.dead(members.iter().map(|member| &member.peer.id));
+                        let is_active = |member: &group::Registered| {
+                            member.expires > now && !dead.contains(&member.peer.id)
+                        };
+                        if members.iter().any(is_active) {
+                            return Err(Failed::Refused(Error::permanent(format!(
+                                "group {group} has members that read now: stop them first"
+                            ))));
+                        }
+                        for (lane, cursor, incarnation) in &writes {
+                            group::save(table, &group, lane, incarnation, cursor).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await
+        })
+    }
+
+    fn trim(&self, topic: &str, before: &Before) -> BoxFuture<'_, Result<u64>> {
+        let (topic, before) = (topic.to_owned(), before.clone());
+        Box::pin(async move {
+            self.log
+                .write(move |log| Box::pin(async move { trim(log, &topic, &before).await }))
+                .await
+        })
+    }
+}

@@ -1,0 +1,431 @@
+//! A membership in a group of the local log.
+//!
+//! A task of its own renews the leases, so that they do not depend on who waits for events. It takes new lanes only
+//! while somebody does: a consumer that shuts down and no longer listens is given nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::db::Shared;
+use super::group::{self, HEARTBEAT, Locks};
+use super::reader::Readers;
+use crate::clock::Clock;
+use crate::lease::{Membership, Moment, Peer, TERM};
+use crate::offsets::fenced;
+use crate::record::{Cursor, LaneId, Start};
+use crate::source::{Committed, Event, Join, Opened, Source};
+use crate::{Error, Result};
+
+/// Between two looks at the group when nothing is heard of it: bounds how long a dead member's lanes lie idle.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Between two looks when much is heard of it: each position that is saved is news.
+const BREATH: Duration = Duration::from_millis(25);
+
+pub(super) struct LocalSource {
+    inner: Arc<Inner>,
+    heart: JoinHandle<()>,
+}
+
+/// What a membership needs of its log.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub groups: Arc<Shared>,
+    pub locks: Arc<Locks>,
+    pub readers: Arc<Readers>,
+    pub clock: Clock,
+}
+
+struct Inner {
+    parts: Parts,
+    group: String,
+    peer: Peer,
+    membership: tokio::sync::Mutex<Membership>,
+    /// When work on a lane was last reported.
+    alive: Mutex<BTreeMap<LaneId, Duration>>,
+    events: Mutex<VecDeque<Result<Event>>>,
+    happened: Notify,
+    /// Calls of `event` that wait now.
+    listeners: AtomicUsize,
+    /// Lanes were left because nobody listened.
+    unclaimed: AtomicBool,
+    /// Look at the group now.
+    poke: Notify,
+    /// Held for as long as the member lives.
+    lock: Mutex<Option<fs::File>>,
+}
+
+impl LocalSource {
+    pub(super) fn join(parts: Parts, join: Join) -> Result<Self> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let lock = parts.locks.lock(&id)?;
+        let inner = Arc::new(Inner {
+            parts,
+            group: join.group,
+            membership: tokio::sync::Mutex::new(Membership::new(id.clone())),
+            peer: Peer {
+                id,
+                topics: join.topics.into_iter().collect(),
+            },
+            alive: Mutex::default(),
+            events: Mutex::default(),
+            happened: Notify::new(),
+            listeners: AtomicUsize::new(0),
+            unclaimed: AtomicBool::new(false),
+            poke: Notify::new(),
+            lock: Mutex::new(Some(lock)),
+        });
+        let heart = tokio::spawn(inner.clone().beat());
+        Ok(Self { inner, heart })
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Moment {
+        Moment {
+            wall: self.parts.clock.now(),
+            up: self.parts.clock.uptime(),
+        }
+    }
+
+    fn unlock(&self) {
+        self.lock
+            .lock()
+            .expect("nothing panics while it holds the lock")
+            .take();
+    }
+
+    fn alive(&self) -> MutexGuard<'_, BTreeMap<LaneId, Duration>> {
+        self.alive
+            .lock()
+            .expect("nothing panics while it holds the signs of life")
+    }
+
+    fn events(&self) -> MutexGuard<'_, VecDeque<Result<Event>>> {
+        self.events
+            .lock()
+            .expect("nothing panics while it holds the events")
+    }
+
+    /// Looks at the group again and again, until the membership ends.
+    async fn beat(self: Arc<Self>) {
+        let mut news = self.parts.readers.ends.groups.subscribe();
+        let mut registered = None;
+        let mut is_reachable = true;
+        loop {
+            news.borrow_and_update();
+            match self.look(&mut registered).await {
+                Ok(()) => is_reachable = true,
+                Err(error) => {
+                    self.could_not_look(error, std::mem::replace(&mut is_reachable, false))
+                        .await;
+                }
+            }
+            tokio::select! {
+                () = self.poke.notified() => {}
+                _ = news.changed() => tokio::time::sleep(BREATH).await,
+                () = self.parts.clock.sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Does this member's part of the group's work, in one transaction.
+    async fn look(&self, registered: &mut Option<Duration>) -> Result<()> {
+        let lanes = self.parts.readers.log_lanes().await?;
+        let cluster = self.parts.readers.cluster().await?;
+        let mut membership = self.membership.lock().await;
+        let now = self.now();
+        let may_claim = self.listeners.load(Ordering::SeqCst) > 0;
+        let alive: BTreeSet<LaneId> = self
+            .alive()
+            .iter()
+            .filter(|(_, at)| now.up.saturating_sub(**at) < TERM)
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        let is_due = registered.is_none_or(|at| now.up.saturating_sub(at) >= HEARTBEAT);
+
+        let (group, peer, locks) = (
+            self.group.clone(),
+            self.peer.clone(),
+            self.parts.locks.clone(),
+        );
+        let mut next = membership.clone();
+        let (next, step, was_registered) = self
+            .parts
+            .groups
+            .write(move |table| {
+                Box::pin(async move {
+                    let members = group::members(table, &group).await?;
+                    let others = members.iter().map(|member| &member.peer.id);
+                    for dead in locks.dead(others.filter(|id| **id != peer.id)) {
+                        group::unregister(table, &group, &dead).await?;
+                        locks.unlock(&dead);
+                    }
+                    let is_registered = members.iter().any(|member| member.peer.id == peer.id);
+                    if is_due || !is_registered {
+                        group::register(table, &group, &peer, now.wall).await?;
+                    }
+                    let view = group::view(table, &group, &peer, now.wall, cluster, &lanes).await?;
+                    let step = next.step(now, &view, may_claim, |lane| alive.contains(lane));
+                    group::write_rows(table, &group, &step.writes).await?;
+                    Ok((next, step, is_due || !is_registered))
+                })
+            })
+            .await?;
+        *membership = next;
+        drop(membership);
+
+        if was_registered {
+            *registered = Some(now.up);
+        }
+        self.unclaimed.store(step.unclaimed, Ordering::SeqCst);
+        // Somebody began to listen while lanes were left.
+        if step.unclaimed && self.listeners.load(Ordering::SeqCst) > 0 {
+            self.poke.notify_one();
+        }
+        self.say(step.events);
+        Ok(())
+    }
+
+    fn say(&self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let now = self.now().up;
+        for event in &events {
+            let mut alive = self.alive();
+            match event {
+                Event::Assigned(lanes) => {
+                    alive.extend(lanes.iter().map(|assigned| (assigned.lane.clone(), now)));
+                }
+                Event::Lost(lanes) => alive.retain(|lane, _| !lanes.contains(lane)),
+                _ => {}
+            }
+        }
+        self.events().extend(events.into_iter().map(Ok));
+        self.happened.notify_one();
+    }
+
+    async fn could_not_look(&self, error: Error, is_news: bool) {
+        let lapsed = self.membership.lock().await.lapse(self.now());
+        if !lapsed.is_empty() {
+            self.say(vec![Event::Lost(lapsed)]);
+        }
+        if !is_news {
+            return;
+        }
+        if error.is_retriable() {
+            tracing::warn!(group = self.group, %error, "the group can't be looked at; trying again");
+        } else {
+            self.events()
+                .push_back(Err(error.context(format!("group {}", self.group))));
+            self.happened.notify_one();
+        }
+    }
+
+    async fn give_up(&self, lane: &LaneId, is_finished: bool) -> Result<()> {
+        let mut membership = self.membership.lock().await;
+        let (group, lane_id) = (self.group.clone(), lane.clone());
+        let mut next = membership.clone();
+        let (next, was_ours) = self
+            .parts
+            .groups
+            .write(move |table| {
+                Box::pin(async move {
+                    let rows = group::rows(table, &group).await?;
+                    let row = match is_finished {
+                        true => next.finish(&lane_id, rows.get(&lane_id)),
+                        false => next.release(&lane_id, rows.get(&lane_id)),
+                    };
+                    let was_ours = row.is_some();
+                    if let Some(row) = row {
+                        group::write_rows(table, &group, &[(lane_id, row)]).await?;
+                    }
+                    Ok((next, was_ours))
+                })
+            })
+            .await?;
+        *membership = next;
+        drop(membership);
+        self.alive().remove(lane);
+        // Whoever waits for the lane hears of it from the file; this process at once.
+        self.parts.readers.ends.groups.send_replace(());
+        match is_finished && !was_ours {
+            true => Err(fenced([lane])),
+            false => Ok(()),
+        }
+    }
+
+    async fn save(&self, cursors: Vec<(LaneId, Cursor)>) -> Result<()> {
+        let membership = self.membership.lock().await;
+        let now = self.now();
+        let mut refused = Vec::new();
+        let mut writes = Vec::new();
+        for (lane, cursor) in cursors {
+            match membership.fence(&lane, now) {
+                Some((epoch, incarnation)) => {
+                    writes.push((lane, cursor, epoch, incarnation.to_owned()));
+                }
+                None => refused.push(lane),
+            }
+        }
+        drop(membership);
+        let (group, me) = (self.group.clone(), self.peer.id.clone());
+        let lost = self
+            .parts
+            .groups
+            .write(move |table| {
+                Box::pin(async move {
+                    let mut lost = Vec::new();
+                    for (lane, cursor, epoch, incarnation) in writes {
+                        if group::is_owner(table, &group, &lane, &me, epoch).await? {
+                            group::save(table, &group, &lane, &incarnation, &cursor).await?;
+                        } else {
+                            lost.push(lane);
+                        }
+                    }
+                    Ok(lost)
+                })
+            })
+            .await?;
+        refused.extend(lost);
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(fenced(&refused)),
+        }
+    }
+}
+
+/// Counts a call of `event` that waits, for as long as it does.
+struct Listening<'s>(&'s AtomicUsize);
+
+impl<'s> Listening<'s> {
+    fn begin(listeners: &'s AtomicUsize) -> Self {
+        listeners.fetch_add(1, Ordering::SeqCst);
+        Self(listeners)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Source for LocalSource {
+    fn event(&self) -> BoxFuture<'_, Result<Event>> {
+        let inner = &self.inner;
+        Box::pin(async move {
+            let _listening = Listening::begin(&inner.listeners);
+            if inner.unclaimed.swap(false, Ordering::SeqCst) {
+                inner.poke.notify_one();
+            }
+            loop {
+                // A permit is kept where nobody waits, so that no event falls between look and wait.
+                if let Some(event) = inner.events().pop_front() {
+                    return event;
+                }
+                inner.happened.notified().await;
+            }
+        })
+    }
+
+    fn open(&self, lane: &LaneId, cursor: &Cursor) -> BoxFuture<'_, Result<Opened>> {
+        let (lane, cursor) = (lane.clone(), cursor.clone());
+        Box::pin(async move {
+            let now = self.inner.now();
+            let incarnation = {
+                let membership = self.inner.membership.lock().await;
+                let fence = membership.fence(&lane, now);
+                fence.map(|(_, incarnation)| incarnation.to_owned())
+            };
+            match incarnation {
+                None => Ok(Opened::NotOurs),
+                Some(incarnation) => {
+                    self.inner
+                        .parts
+                        .readers
+                        .open(&lane, &cursor, Some(&incarnation))
+                        .await
+                }
+            }
+        })
+    }
+
+    fn committed(&self, lane: &LaneId) -> BoxFuture<'_, Result<Option<Committed>>> {
+        let lane = lane.clone();
+        let group = self.inner.group.clone();
+        Box::pin(async move {
+            let saved = self
+                .inner
+                .parts
+                .groups
+                .write(move |table| Box::pin(async move { group::saved(table, &group).await }))
+                .await?;
+            Ok(saved
+                .into_iter()
+                .find(|(saved, _)| *saved == lane)
+                .map(|(_, committed)| committed))
+        })
+    }
+
+    fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
+        let (lane, start) = (lane.clone(), start.clone());
+        Box::pin(async move { self.inner.parts.readers.resolve(&lane, &start).await })
+    }
+
+    fn save(&self, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.inner.save(cursors))
+    }
+
+    fn release(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
+        let lane = lane.clone();
+        Box::pin(async move { self.inner.give_up(&lane, false).await })
+    }
+
+    fn finish(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
+        let lane = lane.clone();
+        Box::pin(async move { self.inner.give_up(&lane, true).await })
+    }
+
+    fn alive(&self, lane: &LaneId) {
+        let now = self.inner.now().up;
+        if let Some(at) = self.inner.alive().get_mut(lane) {
+            *at = now;
+        }
+    }
+
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            self.heart.abort();
+            let inner = self.inner.clone();
+            let (group, me) = (inner.group.clone(), inner.peer.id.clone());
+            let left = inner
+                .parts
+                .groups
+                .write(move |table| {
+                    Box::pin(async move { Ok(group::unregister(table, &group, &me).await?) })
+                })
+                .await;
+            inner.parts.locks.unlock(&inner.peer.id);
+            inner.parts.readers.ends.groups.send_replace(());
+            left
+        })
+    }
+}
+
+impl Drop for LocalSource {
+    /// Without its lock others see at once that this member is dead.
+    fn drop(&mut self) {
+        self.heart.abort();
+        self.inner.unlock();
+        self.inner.parts.readers.ends.groups.send_replace(());
+    }
+}

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// What a command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -35,12 +37,7 @@ impl Failure {
         let (Self::Wrong(why) | Self::Usage(why) | Self::Unreachable(why)) = self else {
             return;
         };
-        // A line each, where there are several; nobody may be there to read them.
-        use io::Write;
-        let mut stderr = io::stderr().lock();
-        for line in why.lines() {
-            let _ = writeln!(stderr, "logpipe: {line}");
-        }
+        why.lines().for_each(output::note);
     }
 
     pub fn code(&self) -> ExitCode {

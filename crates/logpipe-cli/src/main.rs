@@ -3,6 +3,7 @@
 mod command;
 mod failure;
 mod output;
+mod schemas;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,10 @@ struct Shared {
 
 #[derive(Subcommand)]
 enum Command {
+    Add(command::add::Arguments),
+    Check(command::check::Arguments),
+    Generate(command::generate::Arguments),
+    List(command::list::Arguments),
     Config(command::config::Arguments),
 }
 
@@ -86,6 +91,10 @@ fn run(Arguments { shared, command }: Arguments) -> Outcome {
     }
     let mut output = Output::new(shared.format);
     match command {
+        Command::Add(arguments) => command::add::run(&arguments, &mut output)?,
+        Command::Check(_) => command::check::run(&mut output)?,
+        Command::Generate(arguments) => command::generate::run(&arguments, &mut output)?,
+        Command::List(_) => command::list::run(&mut output)?,
         Command::Config(arguments) => command::config::run(arguments, &shared, &mut output)?,
     }
     output.finish()

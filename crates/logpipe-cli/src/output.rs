@@ -130,3 +130,14 @@ pub fn clean(text: &str) -> String {
     }
     out
 }
+
+/// Says something that is not what was asked for, on standard error. Nobody may be there to read it.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "logpipe: {text}");
+}
+
+/// `1 file`, `2 files`
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

@@ -552,6 +552,34 @@ async fn a_file_that_can_not_be_a_store_says_why() {
     }
 }
 
+/// The journal is ours to choose, also in a file that was there before; how durable it is, the application's.
+#[tokio::test]
+async fn commits_are_durable_unless_the_application_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let mut old = options(&path).connect().await.unwrap();
+    old.execute(TABLES).await.unwrap();
+    drop(old);
+    let asked = options(&path)
+        .journal_mode(SqliteJournalMode::Delete)
+        .synchronous(sqlx::sqlite::SqliteSynchronous::Normal);
+    for (options, synchronous) in [(options(&path), 2), (asked, 1)] {
+        let store = Sqlite::with_options(options).await.unwrap();
+        let mut session = store.begin(&claim_lane(&store).await).await.unwrap();
+        let connection = Sqlite::connection(&mut session);
+        let found: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(found, synchronous);
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(connection)
+            .await
+            .unwrap();
+        assert_eq!(journal, "wal");
+    }
+}
+
 #[tokio::test]
 async fn several_processes_may_make_the_same_file_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// A transaction, or `()` where there is none.
     type Session: Send + 'static;
 
-    /// The positions lie in the log itself ([`Broker`](crate::Broker)): the run time asks the source for them and saves
+    /// The positions lie in the log itself ([`Broker`]): the run time asks the source for them and saves
     /// them there, and calls none of the methods below but [`describe`](Store::describe).
     const KEPT_BY_LOG: bool = false;
 

@@ -429,3 +429,6 @@ fn balance<'a>(members: &'a [Peer], lanes: &[Claimable<'a>]) -> Vec<Share<'a>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,7 +207,7 @@ fn others_take_what_a_stopped_member_held_and_it_notices() {
     assert_eq!(group.counts(), [2], "all, when it does not");
     group.members.push(stopped);
     group.step(1, at(12));
-    assert_eq!(group.said(1), ["assigned 2", "lost 2"]);
+    assert_eq!(group.said(1), ["assigned 2", "lost 2", "joined"]);
     assert_eq!(
         group.members[1]
             .membership

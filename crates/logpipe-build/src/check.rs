@@ -41,31 +41,13 @@ impl Judge<'_> {
         self.report.error(source, span, message, help);
     }
 
-    /// Files that meet in one module, and modules that meet in one variant of `AnyMessage`.
+    /// Modules that meet in one variant of `AnyMessage`; files that meet in one module were told when they were found.
     fn modules(&mut self, catalog: &Catalog) {
-        let (mut modules, mut variants) = (BTreeMap::new(), BTreeMap::new());
+        let mut variants = BTreeMap::new();
         for message in &catalog.messages {
-            let stem = name::stem(&message.source);
-            let start = Span::default();
-            let first: &Message = modules.entry(message.rust.as_str()).or_insert(message);
-            if name::stem(&first.source) != stem {
-                let what = format!(
-                    "{} and this file meet in the module {}",
-                    first.source,
-                    quote(&message.rust)
-                );
-                self.error(
-                    &message.source,
-                    start,
-                    what,
-                    "spell all versions of a message the same way, and others differently",
-                );
-            }
-            let first: &Message = variants
-                .entry(name::camel(&message.rust))
-                .or_insert(message);
+            let variant = name::camel(&message.rust);
+            let first: &Message = variants.entry(variant.clone()).or_insert(message);
             if first.rust != message.rust {
-                let variant = name::camel(&message.rust);
                 let what = format!(
                     "{} and this file meet in the name {}",
                     first.source,
@@ -73,7 +55,7 @@ impl Judge<'_> {
                 );
                 self.error(
                     &message.source,
-                    start,
+                    Span::default(),
                     what,
                     "give one of them another name",
                 );
@@ -186,4 +168,98 @@ fn place(origin: &Origin) -> String {
         &origin.pointer
     };
     format!("{} in {}", quote(pointer), origin.source)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read::read_texts;
+
+    /// What is said of schemas, errors and warnings alike.
+    fn told(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files
+            .iter()
+            .map(|&(name, text)| (name, text.replace('\'', "\"")));
+        let checked = crate::checked(read_texts(files));
+        checked
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn object(rest: &str) -> String {
+        format!(
+            "{{'$schema': 'https://json-schema.org/draft/2020-12/schema', 'type': 'object', {rest}}}"
+        )
+    }
+
+    #[test]
+    fn names_that_meet_are_told_with_both() {
+        let fields = |names: [&str; 2]| {
+            let [one, other] = names;
+            object(&format!(
+                "'properties': {{'{one}': {{'type': 'string'}}, '{other}': {{'type': 'string'}}}}"
+            ))
+        };
+        let meeting = [
+            (
+                fields(["first_name", "firstName"]),
+                "`first_name` and `firstName` are both the field `first_name` in Rust",
+            ),
+            (
+                fields(["type", "type_"]),
+                "`type` and `type_` are both the field `type_` in Rust",
+            ),
+            (
+                object(
+                    "'properties': {'unknown': {'type': 'string'}}, 'x-logpipe': {'unknown-fields': 'keep'}",
+                ),
+                "`unknown` meets the field that keeps unknown members",
+            ),
+            (
+                object("'properties': {'a': {'enum': ['in transit', 'in-transit']}}"),
+                "`in transit` and `in-transit` are both the variant `InTransit` in Rust",
+            ),
+            (
+                object(
+                    "'properties': {'a': {'enum': ['other'], 'x-logpipe': {'unknown-values': 'keep'}}}",
+                ),
+                "`other` meets the variant that keeps other strings",
+            ),
+            (
+                object(
+                    "'properties': {'home': {'type': 'object', 'properties': {}}, 'work': {'$ref': '#/$defs/personHome'}}, \
+                     '$defs': {'personHome': {'type': 'object', 'properties': {}}}",
+                ),
+                "are both called `PersonHome` in Rust",
+            ),
+        ];
+        for (text, expected) in meeting {
+            let told = told(&[("person.v1.json", &text)]);
+            assert!(
+                told.len() == 1 && told[0].contains(expected),
+                "{expected}: {told:?}"
+            );
+            assert!(
+                told[0].starts_with("schemas/person.v1.json:1:") && told[0].contains("; "),
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn modules_that_meet_are_told_with_both() {
+        let text = object("'properties': {}");
+        let told = |one, other| told(&[(one, &text), (other, &text)]);
+        assert_eq!(
+            told("a1.v1.json", "a_1.v1.json"),
+            [
+                "schemas/a_1.v1.json:1:1: schemas/a1.v1.json and this file meet in the name `A1`; give one of them another name"
+            ]
+        );
+        assert_eq!(
+            told("person.v1.json", "person.v2.json"),
+            Vec::<String>::new()
+        );
+    }
 }

@@ -444,3 +444,69 @@ fn size(record: &NewRecord) -> usize {
         + record.value.as_ref().map_or(0, |value| value.len())
         + headers.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    fn request(topic: &str, records: usize, size: usize) -> Request {
+        let record = NewRecord {
+            key: Some("one".into()),
+            headers: Vec::new(),
+            value: Some(vec![0; size].into()),
+            timestamp: None,
+        };
+        Request {
+            topic: topic.into(),
+            records: vec![record; records],
+            bytes: records * size,
+            answer: oneshot::channel().0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_nothing_behind_and_no_hole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut appender = Appender {
+            writer: Writer::new(Arc::new(schema::log_file(folder.path()))),
+            ends: Arc::default(),
+            clock: Clock::system(),
+            partitions: 1,
+            turn: 0,
+        };
+        let mut limit = async |appender: &mut Appender, pages: &'static str| {
+            let connection = appender.writer.begin().await.unwrap();
+            sqlx::raw_sql("ROLLBACK")
+                .execute(&mut *connection)
+                .await
+                .unwrap();
+            sqlx::raw_sql(pages).execute(connection).await.unwrap();
+        };
+        let write =
+            async |appender: &mut Appender, request: Request| -> Result<Vec<u64>, NotCommitted> {
+                let sent = appender.try_write(&[request]).await?;
+                Ok(sent
+                    .concat()
+                    .iter()
+                    .filter_map(|sent| sent.position.number())
+                    .collect())
+            };
+        assert!(write(&mut appender, request("a", 2, 10)).await.is_ok());
+        limit(&mut appender, "PRAGMA max_page_count = 40").await;
+        let Err(NotCommitted::Undone(error)) =
+            write(&mut appender, request("a", 100, 10_000)).await
+        else {
+            panic!("more than a full disk holds was written");
+        };
+        assert!(
+            error.is_unavailable() && error.to_string().contains("the disk is full"),
+            "{error}"
+        );
+        limit(&mut appender, "PRAGMA max_page_count = 100000").await;
+        assert_eq!(
+            write(&mut appender, request("a", 2, 10)).await.ok(),
+            Some(vec![2, 3])
+        );
+    }
+}

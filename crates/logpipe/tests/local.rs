@@ -1,0 +1,358 @@
+//! What only the local log promises: several processes on one folder, files that vanish, files that are something else.
+//!
+//! Two `Local`s on one folder share nothing but the files, as two processes do.
+
+#![cfg(feature = "local")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use logpipe::clock::ManualClock;
+use logpipe::local::{Local, Settings};
+use logpipe::record::{Cursor, LaneId, Position};
+use logpipe::sink::NewRecord;
+use logpipe::source::{
+    Assigned, Backend, Budget, Event, Fetched, GapKind, Join, LaneReader, Opened, Source,
+};
+use sqlx::{Connection, SqliteConnection};
+
+const TOPIC: &str = "nouns";
+
+const PLENTY: Budget = Budget {
+    records: 1000,
+    bytes: 1 << 20,
+};
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(30), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("it did not happen: {what}"),
+    }
+}
+
+/// Sends a record of one key.
+async fn send(log: &Local, value: &str) -> (LaneId, Position) {
+    let record = NewRecord {
+        key: Some("one".into()),
+        headers: Vec::new(),
+        value: Some(value.to_owned().into()),
+        timestamp: None,
+    };
+    let sink = log.sink(TOPIC).await.unwrap();
+    let sent = soon("a send", sink.send(vec![record]))
+        .await
+        .remove(0)
+        .unwrap();
+    (sent.lane, sent.position)
+}
+
+async fn open(log: &Local, lane: &LaneId) -> Box<dyn LaneReader> {
+    match log.read(lane, &Cursor::Start).await.unwrap() {
+        Opened::Reader(reader) => reader,
+        _ => panic!("the lane can't be opened"),
+    }
+}
+
+async fn read(reader: &mut dyn LaneReader) -> Vec<String> {
+    match soon("a fetch", reader.fetch(PLENTY)).await.unwrap() {
+        Fetched::Records(fetch) => fetch
+            .records
+            .iter()
+            .map(|record| String::from_utf8(record.value.as_deref().unwrap().to_vec()).unwrap())
+            .collect(),
+        _ => panic!("the lane went away"),
+    }
+}
+
+struct Member {
+    source: Box<dyn Source>,
+    lanes: BTreeMap<LaneId, Assigned>,
+    deleted: usize,
+}
+
+impl Member {
+    async fn join(log: &Local) -> Self {
+        let join = Join {
+            group: "readers".into(),
+            topics: vec![TOPIC.into()],
+            instance_id: None,
+        };
+        Self {
+            source: log.join(join).await.unwrap(),
+            lanes: BTreeMap::new(),
+            deleted: 0,
+        }
+    }
+
+    async fn until(&mut self, what: &str, is_true: impl Fn(&Self) -> bool) {
+        soon(what, async {
+            while !is_true(self) {
+                match self.source.event().await.unwrap() {
+                    Event::Assigned(lanes) => {
+                        self.lanes
+                            .extend(lanes.into_iter().map(|lane| (lane.lane.clone(), lane)));
+                    }
+                    Event::Lost(lanes) => self.lanes.retain(|lane, _| !lanes.contains(lane)),
+                    Event::Revoking { lanes, .. } => {
+                        for lane in lanes {
+                            self.source.release(&lane).await.unwrap();
+                            self.lanes.remove(&lane);
+                        }
+                    }
+                    Event::Incident(_, gap) => {
+                        assert_eq!(gap.kind, GapKind::Deleted);
+                        self.deleted += 1;
+                    }
+                    Event::Joined => {}
+                }
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_write_and_read_one_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = Local::open(folder.path()).await.unwrap();
+    let b = Local::open(folder.path()).await.unwrap();
+    let (lane, _) = send(&a, "0").await;
+    let mut reader = open(&b, &lane).await;
+    assert_eq!(read(&mut *reader).await, ["0"]);
+
+    // Both write at the same time; each position is given once, and the reader of one sees the other's records.
+    let writers = [a.clone(), b.clone()].map(|log| {
+        tokio::spawn(async move {
+            let mut positions = Vec::new();
+            for n in 0..50 {
+                positions.push(send(&log, &n.to_string()).await.1.number().unwrap());
+            }
+            positions
+        })
+    });
+    let mut seen = 0;
+    while seen < 100 {
+        soon("the reader wakes", reader.ready()).await.unwrap();
+        seen += read(&mut *reader).await.len();
+    }
+    let mut positions = Vec::new();
+    for writer in writers {
+        positions.extend(writer.await.unwrap());
+    }
+    positions.sort_unstable();
+    assert_eq!(positions, (1..=100).collect::<Vec<u64>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_several_processes_share_lanes() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = Local::open(folder.path()).await.unwrap();
+    let b = Local::open(folder.path()).await.unwrap();
+    let mut first = Member::join(&a).await;
+    first
+        .until("all lanes are the first's", |member| {
+            member.lanes.len() == 4
+        })
+        .await;
+    let mut second = Member::join(&b).await;
+    tokio::join!(
+        first.until("the first gives two", |member| member.lanes.len() == 2),
+        second.until("the second gets two", |member| member.lanes.len() == 2),
+    );
+    // A process that dies lets go of its lock; nobody waits for a lease to run out.
+    drop(first);
+    drop(a);
+    second
+        .until("all lanes are the second's", |member| {
+            member.lanes.len() == 4
+        })
+        .await;
+    let locks = std::fs::read_dir(folder.path().join("members")).unwrap();
+    assert_eq!(
+        locks.count(),
+        1,
+        "the lock of a dead member is cleared away"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_stopped_has_lost_its_lanes_when_it_wakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::now();
+    let (stopped, running) = (ManualClock::at(now), ManualClock::at(now));
+    let open_with = async |clock: &ManualClock| {
+        let settings = Settings {
+            clock: clock.clock(),
+            ..Settings::default()
+        };
+        Local::open_with(folder.path(), settings).await.unwrap()
+    };
+    let (a, b) = (open_with(&stopped).await, open_with(&running).await);
+    let (lane, position) = send(&a, "0").await;
+    let mut first = Member::join(&a).await;
+    first
+        .until("all lanes are the first's", |member| {
+            member.lanes.len() == 4
+        })
+        .await;
+
+    // The first's clock stands still, as its process does; it still holds its lock. Nobody listens to its events.
+    running.advance(Duration::from_secs(11));
+    let mut second = Member::join(&b).await;
+    second
+        .until("all lanes are the second's", |member| {
+            member.lanes.len() == 4
+        })
+        .await;
+
+    // It wakes up and writes before it looked at the clock.
+    let cursors = vec![(lane.clone(), Cursor::After(position))];
+    let refused = first.source.save(cursors.clone()).await.unwrap_err();
+    assert!(refused.is_fenced(), "{refused}");
+    assert!(a.saved("readers").await.unwrap().is_empty());
+    stopped.advance(Duration::from_secs(11));
+    first
+        .until("it notices", |member| member.lanes.is_empty())
+        .await;
+    assert!(matches!(
+        first.source.open(&lane, &Cursor::Start).await.unwrap(),
+        Opened::NotOurs
+    ));
+    second.source.save(cursors).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_whose_work_stands_still_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(Timestamp::now());
+    let settings = Settings {
+        clock: clock.clock(),
+        partitions: 2,
+    };
+    let log = Local::open_with(folder.path(), settings).await.unwrap();
+    let mut member = Member::join(&log).await;
+    member
+        .until("both lanes are assigned", |member| member.lanes.len() == 2)
+        .await;
+    let (busy, blocked) = (LaneId::new(TOPIC, "0"), LaneId::new(TOPIC, "1"));
+    let mut lost = None;
+    for _ in 0..8 {
+        member.source.alive(&busy);
+        clock.advance(Duration::from_secs(3));
+        // Until the look that this moment asks for is done, or an event came of it.
+        let event = tokio::time::timeout(Duration::from_millis(300), member.source.event()).await;
+        if let Ok(Ok(Event::Lost(lanes))) = event {
+            lost = Some(lanes);
+            break;
+        }
+    }
+    assert_eq!(lost, Some(vec![blocked]));
+    assert!(matches!(
+        member.source.open(&busy, &Cursor::Start).await.unwrap(),
+        Opened::Reader(_) | Opened::OutOfRange(_)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_deleted_under_a_running_log_are_another_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let log = Local::open(&data).await.unwrap();
+    let (lane, _) = send(&log, "old").await;
+    let mut member = Member::join(&log).await;
+    member
+        .until("all lanes are assigned", |member| member.lanes.len() == 4)
+        .await;
+    let before = member.lanes[&lane].clone();
+    let mut old = open(&log, &lane).await;
+
+    std::fs::remove_dir_all(&data).unwrap();
+    let fetched = old.fetch(PLENTY).await.unwrap();
+    assert!(matches!(fetched, Fetched::OutOfRange(gap) if gap.kind == GapKind::Deleted));
+
+    let (again, position) = send(&log, "new").await;
+    assert_eq!((&again, position.number()), (&lane, Some(0)));
+    let fetched = old.fetch(PLENTY).await.unwrap();
+    assert!(matches!(fetched, Fetched::OutOfRange(gap) if gap.kind == GapKind::Recreated));
+    member
+        .until("the lane is assigned as another incarnation", |member| {
+            let lane = member.lanes.get(&lane);
+            lane.is_some_and(|lane| lane.incarnation != before.incarnation)
+        })
+        .await;
+    assert_ne!(member.lanes[&lane].cluster, before.cluster);
+    assert_eq!(read(&mut *open(&log, &lane).await).await, ["new"]);
+
+    // What was acknowledged is in the file that the path names.
+    drop(log);
+    let other = Local::open(&data).await.unwrap();
+    assert_eq!(read(&mut *open(&other, &lane).await).await, ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_waits_while_another_process_holds_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Local::open(folder.path()).await.unwrap();
+    send(&log, "0").await;
+    let mut other = raw(&folder.path().join("log.db")).await;
+    execute(&mut other, "BEGIN IMMEDIATE").await;
+    let sending = tokio::spawn(async move { send(&log, "1").await.1.number() });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(
+        !sending.is_finished(),
+        "it was written in spite of the lock"
+    );
+    execute(&mut other, "ROLLBACK").await;
+    assert_eq!(soon("the send goes on", sending).await.unwrap(), Some(1));
+}
+
+async fn raw(path: &Path) -> SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_that_are_something_else_are_refused_in_words() {
+    for (what, words) in [
+        (
+            "newer",
+            "was written by a newer logpipe (its schema has version 99",
+        ),
+        ("foreign", "is a SQLite database of something else"),
+        ("text", "the file is no SQLite database"),
+        ("damaged", "the file is damaged"),
+        ("folder", "log.db"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        match what {
+            "newer" => {
+                drop(Local::open(folder.path()).await.unwrap());
+                execute(&mut raw(&path).await, "PRAGMA user_version = 99").await;
+            }
+            "foreign" => execute(&mut raw(&path).await, "CREATE TABLE people (name TEXT)").await,
+            "text" => std::fs::write(&path, "not a database\n".repeat(500)).unwrap(),
+            "damaged" => {
+                execute(&mut raw(&path).await, "CREATE TABLE people (name TEXT)").await;
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes[100..2000].fill(0xff);
+                std::fs::write(&path, bytes).unwrap();
+            }
+            _ => std::fs::create_dir(&path).unwrap(),
+        }
+        let error = match Local::open(folder.path()).await {
+            Ok(_) => panic!("{what}: it was opened"),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(words), "{what}: {error}");
+        assert!(error.contains("log.db"), "{what}: {error}");
+    }
+}

@@ -285,9 +285,17 @@ async fn files_deleted_under_a_running_log_are_another_log() {
     assert_ne!(member.lanes[&lane].cluster, before.cluster);
     assert_eq!(read(&mut *open(&log, &lane).await).await, ["new"]);
 
+    // The member lives on for others, though the lock that says so was deleted too.
+    let other = Local::open(&data).await.unwrap();
+    let mut second = Member::join(&other).await;
+    tokio::join!(
+        member.until("it gives two lanes", |member| member.lanes.len() == 2),
+        second.until("the other gets two", |member| member.lanes.len() == 2),
+    );
+    drop((member, second));
+
     // What was acknowledged is in the file that the path names.
     drop(log);
-    let other = Local::open(&data).await.unwrap();
     assert_eq!(read(&mut *open(&other, &lane).await).await, ["new"]);
 }
 

@@ -44,6 +44,10 @@ impl Locks {
         Ok(file)
     }
 
+    pub(super) fn is_there(&self, member: &str) -> bool {
+        self.lock_path(member).exists()
+    }
+
     pub(super) fn unlock(&self, member: &str) {
         // One that stays is cleared away by whoever finds that its member is dead.
         let _ = fs::remove_file(self.lock_path(member));

@@ -95,11 +95,19 @@ impl Inner {
         }
     }
 
-    fn unlock(&self) {
+    fn lock(&self) -> MutexGuard<'_, Option<fs::File>> {
         self.lock
             .lock()
             .expect("nothing panics while it holds the lock")
-            .take();
+    }
+
+    /// Takes the lock again where its file was deleted, for without it others count this member as dead.
+    fn relock(&self) -> Result<()> {
+        let mut lock = self.lock();
+        if lock.is_some() && !self.parts.locks.is_there(&self.peer.id) {
+            *lock = Some(self.parts.locks.lock(&self.peer.id)?);
+        }
+        Ok(())
     }
 
     fn alive(&self) -> MutexGuard<'_, BTreeMap<LaneId, Duration>> {
@@ -140,6 +148,7 @@ impl Inner {
     async fn look(&self, registered: &mut Option<Duration>) -> Result<()> {
         let lanes = self.parts.readers.log_lanes().await?;
         let cluster = self.parts.readers.cluster().await?;
+        self.relock()?;
         let mut membership = self.membership.lock().await;
         let now = self.now();
         let may_claim = self.listeners.load(Ordering::SeqCst) > 0;
@@ -425,7 +434,7 @@ impl Drop for LocalSource {
     /// Without its lock others see at once that this member is dead.
     fn drop(&mut self) {
         self.heart.abort();
-        self.inner.unlock();
+        self.inner.lock().take();
         self.inner.parts.readers.ends.groups.send_replace(());
     }
 }

@@ -5,7 +5,8 @@
 //! are gone, rules that are new or narrower, and types that merely look alike are decisions: somebody has to say what
 //! becomes of the data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::catalog::{
     Catalog, Check, Field, Integer, Item, Message, Presence, Rules, Shape, Ty, TypeId, Unknown,
@@ -79,16 +80,34 @@ fn step(catalog: &Catalog, from: &Message, to: &Message) -> Step {
     let mut walk = Walk {
         catalog,
         step: Step::default(),
+        waiting: VecDeque::new(),
         path: Vec::new(),
         at: String::new(),
     };
-    walk.structs(from.root, to.root);
+    walk.meet(from.root, to.root);
+    // A loop, for structs may nest deeper than the stack.
+    while let Some(pair) = walk.waiting.pop_front() {
+        (walk.path, walk.at) = (pair.path, pair.at);
+        walk.structs(pair.from, pair.to);
+    }
     walk.step
 }
+
+/// Two structs that met, and where.
+struct Pair {
+    from: TypeId,
+    to: TypeId,
+    path: Vec<String>,
+    at: String,
+}
+
+/// So many names lead to a decision; of a longer way its end is told.
+const NAMES: usize = 12;
 
 struct Walk<'a> {
     catalog: &'a Catalog,
     step: Step,
+    waiting: VecDeque<Pair>,
     path: Vec<String>,
     /// The pointer of the member that is looked at.
     at: String,
@@ -101,7 +120,7 @@ impl<'a> Walk<'a> {
             pointer: self.at.clone(),
             why: why.into(),
         };
-        if !self.step.decisions.contains(&decision) {
+        if self.step.decisions.last() != Some(&decision) {
             self.step.decisions.push(decision);
         }
     }
@@ -115,11 +134,17 @@ impl<'a> Walk<'a> {
         self.at = before;
     }
 
-    fn structs(&mut self, from: TypeId, to: TypeId) {
-        if self.step.structs.contains_key(&(from, to)) {
-            return;
+    /// Two structs become one another. Where they meet again, inside themselves or elsewhere, that is known.
+    fn meet(&mut self, from: TypeId, to: TypeId) {
+        if let Entry::Vacant(unknown) = self.step.structs.entry((from, to)) {
+            unknown.insert(Vec::new());
+            let path = self.path[self.path.len().saturating_sub(NAMES)..].to_vec();
+            let at = self.at.clone();
+            self.waiting.push_back(Pair { from, to, path, at });
         }
-        self.step.structs.insert((from, to), Vec::new()); // met again inside itself: as lossless as the rest of it
+    }
+
+    fn structs(&mut self, from: TypeId, to: TypeId) {
         let catalog: &'a Catalog = self.catalog;
         let (
             Shape::Struct {
@@ -137,15 +162,22 @@ impl<'a> Walk<'a> {
             return;
         };
 
+        let index = |fields: &'a [Field]| {
+            let names = fields.iter().enumerate();
+            names
+                .map(|(index, field)| (field.wire.as_str(), index))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let (old_names, new_names) = (index(old), index(new));
         for field in old {
-            if !new.iter().any(|other| other.wire == field.wire) {
+            if !new_names.contains_key(field.wire.as_str()) {
                 self.at_field(field, |walk| walk.decide("is gone"));
             }
         }
         let mut fills = Vec::new();
         for field in new {
-            let fill = match old.iter().position(|other| other.wire == field.wire) {
-                Some(index) => self.kept(&old[index], field, index),
+            let fill = match old_names.get(field.wire.as_str()) {
+                Some(&index) => self.kept(&old[index], field, index),
                 None => match (field.presence, &field.default) {
                     (Presence::Optional | Presence::OptionalNullable, _) => Fill::Absent,
                     (_, Some(_)) => Fill::Default,
@@ -239,7 +271,7 @@ impl<'a> Walk<'a> {
             }
             (Ty::Named(a), Ty::Named(b)) => match (&types[a.0].shape, &types[b.0].shape) {
                 (Shape::Struct { .. }, Shape::Struct { .. }) => {
-                    self.structs(*a, *b);
+                    self.meet(*a, *b);
                     self.call(*a, *b)
                 }
                 (

@@ -165,6 +165,46 @@ fn a_fault_leaves_the_last_good_output() {
     assert_eq!(files(&root.path().join("generated")), before);
 }
 
+/// Deep enough to end a stack, wide enough to show what is quadratic.
+#[test]
+fn deep_and_wide_schemas_are_only_long() {
+    let depth = 3_000;
+    let links = (0..depth).map(|i| {
+        let next = (i + 1) % depth;
+        format!(
+            r##""n{i}": {{ "type": "object", "properties": {{ "next": {{ "$ref": "#/$defs/n{next}" }} }} }}"##
+        )
+    });
+    let links = links.collect::<Vec<_>>().join(",\n");
+    let text = |length: u32| {
+        let fields = (0..3_000)
+            .map(|i| format!(r#""f{i}": {{ "type": "string", "maxLength": {length} }},"#));
+        format!(
+            r##"{{
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "type": "object",
+                "properties": {{ {} "first": {{ "$ref": "#/$defs/n0" }} }},
+                "$defs": {{ {links} }}
+            }}"##,
+            fields.collect::<String>()
+        )
+    };
+    let texts = [text(5), text(4), text(9).replace("\"next\"", "\"later\"")];
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("schemas")).unwrap();
+    for (version, text) in (1..).zip(&texts) {
+        fs::write(
+            root.path().join(format!("schemas/big.v{version}.json")),
+            text,
+        )
+        .unwrap();
+    }
+    let report = generate(&Options::new(root.path())).unwrap();
+    assert_eq!(report.written.len(), 2 + 1 + 3);
+    let versions = fs::read_to_string(root.path().join("generated/big/mod.rs")).unwrap();
+    assert!(versions.contains("and 2990 more, as its documentation says"));
+}
+
 /// Words of the hostile case that are no Rust of ours: an identifier that holds one came out of a string.
 const HOSTILE: &[&str] = &["owned", "panic", "Nope", "nowhere", "indented", "acme_"];
 

@@ -55,6 +55,9 @@ pub(super) fn items(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
     items
 }
 
+/// The compiler's word names so many decisions of a step; the method's documentation has them all.
+const TOLD: usize = 10;
+
 /// What the compiler says to a service that asks for the newest version and has not decided.
 fn on_unimplemented(versions: &[Message], steps: &[Step]) -> TokenStream {
     let wire = plain(&versions[0].wire);
@@ -65,12 +68,19 @@ fn on_unimplemented(versions: &[Message], steps: &[Step]) -> TokenStream {
         .zip(steps)
         .filter(|(_, step)| !step.decisions.is_empty())
         .map(|(pair, step)| {
-            let all = step
+            let mut all = step
                 .decisions
                 .iter()
+                .take(TOLD)
                 .map(sentence)
-                .collect::<Vec<_>>()
-                .join("; ");
+                .collect::<Vec<_>>();
+            if step.decisions.len() > TOLD {
+                all.push(format!(
+                    "and {} more, as its documentation says",
+                    step.decisions.len() - TOLD
+                ));
+            }
+            let all = all.join("; ");
             format!(
                 "v{} -> v{} needs a decision: {all}",
                 pair[0].version, pair[1].version

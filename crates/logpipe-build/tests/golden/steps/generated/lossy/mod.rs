@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 9bd11faecb5a1cfaee7e8de1 eeba7890845ccb3b127ba64c
+// digest: 821d670623cfdadff47defa8 9184b702008612c434896693
 
 //! `lossy`: its versions, and what handles them.
 
@@ -185,7 +185,7 @@ where
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say how an older `lossy` becomes the newest",
     label = "a step of `lossy::Upcasts` is missing",
-    note = "v2 -> v5 needs a decision: `gone` (/properties/gone) is gone; `label` (/properties/label) has a new or narrower rule: maxLength; `kind` (/properties/kind) no longer allows every value that it had; `maybe` (/properties/maybe) is now required; `size` (/properties/size) changes its type; `address.street` (/$defs/address/properties/street) has a new or narrower rule: maxLength; `many` (/properties/many) may no longer hold null; `email {{x}}` (/properties/email {{x}}) is new and required; it no longer keeps unknown members",
+    note = "v2 -> v5 needs a decision: `gone` (/properties/gone) is gone; `label` (/properties/label) has a new or narrower rule: maxLength; `kind` (/properties/kind) no longer allows every value that it had; `maybe` (/properties/maybe) is now required; `size` (/properties/size) changes its type; `many` (/properties/many) may no longer hold null; `email {{x}}` (/properties/email {{x}}) is new and required; it no longer keeps unknown members; `address.street` (/$defs/address/properties/street) has a new or narrower rule: maxLength",
     note = "implement `lossy::Upcasts` for a type of your own and hand it in"
 )]
 pub trait Upcasts {
@@ -196,10 +196,10 @@ pub trait Upcasts {
     /// * `kind` (`/properties/kind`) no longer allows every value that it had
     /// * `maybe` (`/properties/maybe`) is now required
     /// * `size` (`/properties/size`) changes its type
-    /// * `address.street` (`/$defs/address/properties/street`) has a new or narrower rule: maxLength
     /// * `many` (`/properties/many`) may no longer hold null
     /// * `email {x}` (`/properties/email {x}`) is new and required
     /// * it no longer keeps unknown members
+    /// * `address.street` (`/$defs/address/properties/street`) has a new or narrower rule: maxLength
     fn v2_to_v5(&self, message: v2::Lossy) -> v5::Lossy;
     /// Loses nothing.
     fn v5_to_v6(&self, message: v5::Lossy) -> v6::Lossy {

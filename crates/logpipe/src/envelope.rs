@@ -62,6 +62,7 @@ struct Document<'a> {
 /// Opens a record's value, `None` for a tombstone.
 ///
 /// A head in canonical form is believed for now: [`Body::decode`] reads the rest.
+#[inline]
 pub fn open(value: Option<&[u8]>) -> Result<Envelope<'_>, Rejected> {
     let document = Document::of(value)?;
     let head = match document.text {
@@ -279,6 +280,7 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Document<'a> {
+    #[inline]
     fn of(value: Option<&'a [u8]>) -> Result<Self, Rejected> {
         let value = value.ok_or(Rejected::Tombstone)?;
         let colon = memchr::memchr(b':', value)

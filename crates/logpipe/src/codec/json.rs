@@ -527,17 +527,25 @@ impl<'a> Reader<'a> for JsonReader<'a> {
 
 /// The first byte from `at` on that ends a plain run within a string: a quote, a backslash or a control character.
 #[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
+fn special(bytes: &[u8], at: usize) -> usize {
+    find::<false>(bytes, at)
+}
+
+/// As [`special`]; with `LINES` also a byte that may begin U+2028 or U+2029.
+#[inline]
+fn find<const LINES: bool>(bytes: &[u8], mut at: usize) -> usize {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
     const TOP: u64 = EACH << 7;
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
     // Eight bytes at a time. A borrow can mark a byte wrongly, but only one above a byte marked rightly.
     while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*eight);
-        let quote = word ^ (EACH * b'"' as u64);
-        let backslash = word ^ (EACH * b'\\' as u64);
-        let found = (quote.wrapping_sub(EACH) & !quote)
-            | (backslash.wrapping_sub(EACH) & !backslash)
+        let mut found = zeros(word ^ (EACH * b'"' as u64))
+            | zeros(word ^ (EACH * b'\\' as u64))
             | (word.wrapping_sub(EACH * 0x20) & !word);
+        if LINES {
+            found |= zeros(word ^ (EACH * LINE_LEAD as u64));
+        }
         let found = found & TOP;
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
@@ -548,11 +556,15 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
         && *byte >= 0x20
         && *byte != b'"'
         && *byte != b'\\'
+        && !(LINES && *byte == LINE_LEAD)
     {
         at += 1;
     }
     at
 }
+
+/// The first byte of U+2028 and U+2029 in UTF-8.
+const LINE_LEAD: u8 = 0xE2;
 
 /// Writes JSON text behind what a buffer holds already.
 ///
@@ -703,40 +715,43 @@ impl Writer for JsonWriter<'_> {
 
 /// A string in quotes.
 pub(crate) fn quote(out: &mut Vec<u8>, text: &str) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
     let bytes = text.as_bytes();
-    let (mut at, mut plain) = (0, 0);
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
+    let (mut plain, mut at) = (0, find::<true>(bytes, 0));
     while let Some(&byte) = bytes.get(at) {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            0x08 => b"\\b",
-            0x0c => b"\\f",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            ..0x20 => {
-                const HEX: [u8; 16] = *b"0123456789abcdef";
-                out.extend_from_slice(&bytes[plain..at]);
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-                at += 1;
-                plain = at;
+        let rest = &bytes[at..];
+        let (escape, length): (&[u8], usize) = match byte {
+            b'"' => (b"\\\"", 1),
+            b'\\' => (b"\\\\", 1),
+            0x08 => (b"\\b", 1),
+            0x0c => (b"\\f", 1),
+            b'\n' => (b"\\n", 1),
+            b'\r' => (b"\\r", 1),
+            b'\t' => (b"\\t", 1),
+            LINE_LEAD if rest.starts_with("\u{2028}".as_bytes()) => (b"\\u2028", 3),
+            LINE_LEAD if rest.starts_with("\u{2029}".as_bytes()) => (b"\\u2029", 3),
+            LINE_LEAD => {
+                at = find::<true>(bytes, at + 1);
                 continue;
             }
-            // U+2028 and U+2029, which JavaScript takes for line ends.
-            0xE2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => b"\\u2028",
-            0xE2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => b"\\u2029",
-            _ => {
-                at += 1;
+            control => {
+                let (high, low) = (
+                    HEX[usize::from(control >> 4)],
+                    HEX[usize::from(control & 15)],
+                );
+                out.extend_from_slice(&bytes[plain..at]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+                plain = at + 1;
+                at = find::<true>(bytes, plain);
                 continue;
             }
         };
         out.extend_from_slice(&bytes[plain..at]);
         out.extend_from_slice(escape);
-        at += if byte == 0xE2 { 3 } else { 1 };
-        plain = at;
+        plain = at + length;
+        at = find::<true>(bytes, plain);
     }
     out.extend_from_slice(&bytes[plain..]);
     out.push(b'"');

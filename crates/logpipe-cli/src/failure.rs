@@ -32,6 +32,10 @@ impl Failure {
         Self::Usage(why.to_string())
     }
 
+    pub fn unreachable(why: impl Display) -> Self {
+        Self::Unreachable(why.to_string())
+    }
+
     /// Says why on standard error.
     pub fn tell(&self) {
         let (Self::Wrong(why) | Self::Usage(why) | Self::Unreachable(why)) = self else {

@@ -2,7 +2,10 @@
 
 mod command;
 mod failure;
+mod log;
+mod message;
 mod output;
+mod positions;
 mod schemas;
 
 use std::path::PathBuf;
@@ -70,12 +73,19 @@ enum Command {
     Check(command::check::Arguments),
     Generate(command::generate::Arguments),
     List(command::list::Arguments),
+    Topics(command::topics::Arguments),
+    Tail(command::tail::Arguments),
+    Versions(command::versions::Arguments),
+    Lag(command::lag::Arguments),
+    Parked(command::parked::Arguments),
+    Offsets(command::offsets::Arguments),
     Config(command::config::Arguments),
 }
 
-fn main() -> ExitCode {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments) {
+    match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
@@ -84,7 +94,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Arguments { shared, command }: Arguments) -> Outcome {
+async fn run(Arguments { shared, command }: Arguments) -> Outcome {
     if let Some(folder) = &shared.directory {
         std::env::set_current_dir(folder)
             .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
@@ -95,6 +105,16 @@ fn run(Arguments { shared, command }: Arguments) -> Outcome {
         Command::Check(_) => command::check::run(&mut output)?,
         Command::Generate(arguments) => command::generate::run(&arguments, &mut output)?,
         Command::List(_) => command::list::run(&mut output)?,
+        Command::Topics(_) => command::topics::run(&shared, &mut output).await?,
+        Command::Tail(arguments) => command::tail::run(&arguments, &shared, &mut output).await?,
+        Command::Versions(arguments) => {
+            command::versions::run(&arguments, &shared, &mut output).await?
+        }
+        Command::Lag(arguments) => command::lag::run(&arguments, &shared, &mut output).await?,
+        Command::Parked(arguments) => command::parked::run(arguments, &shared, &mut output).await?,
+        Command::Offsets(arguments) => {
+            command::offsets::run(arguments, &shared, &mut output).await?
+        }
         Command::Config(arguments) => command::config::run(arguments, &shared, &mut output)?,
     }
     output.finish()

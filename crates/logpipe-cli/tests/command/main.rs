@@ -1,10 +1,12 @@
 //! What does the real binary print, and how does it end? The commands, by what they are about:
 //!
 //! - `schemas`: add, check, generate, list
+//! - `operations`: topics, tail, versions, lag, offsets, parked, on a real log and a real database
 //! - `settings`: config
 //! - `manners`: usage, closed pipes, colours, help
 
 mod manners;
+mod operations;
 mod schemas;
 mod settings;
 

@@ -1,0 +1,95 @@
+//! `logpipe lag`: how far behind is a consumer group?
+
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, Row};
+use crate::positions::{self, Kept};
+use crate::{Shared, log};
+
+/// How many records each group has yet to settle, lane by lane.
+///
+/// Knows the groups that the store keeps positions for; one whose positions only the log keeps has to be named. A
+/// position that the log no longer stands behind is named in place of a number, and the status is 1.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  logpipe lag
+  logpipe lag nouns
+  logpipe lag nouns --format json | jq -s 'map(.behind) | add'")]
+pub struct Arguments {
+    /// The group, which is the consumer's name.
+    group: Option<String>,
+}
+
+pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) -> Outcome {
+    let operated = log::open(shared).await?;
+    let (kept, _) = positions::kept(&operated, arguments.group.as_deref()).await?;
+    if let (Some(group), []) = (&arguments.group, kept.as_slice()) {
+        let group = crate::output::clean(group);
+        return Err(Failure::wrong(format!(
+            "nothing keeps a position for a group `{group}`"
+        )));
+    }
+    let mut rows = Vec::new();
+    let mut is_sound = true;
+    for one in &kept {
+        let lanes = operated.log.lanes(one.lane.topic()).await?;
+        let behind = match lanes.iter().find(|extent| extent.lane == one.lane) {
+            Some(extent) => positions::behind(&operated, one, extent).await?,
+            None => Err("Deleted".into()),
+        };
+        is_sound &= behind.is_ok();
+        rows.push(Lane::new(one, behind));
+    }
+    output.rows(&rows)?;
+    output.flush()?;
+    match is_sound {
+        true => Ok(()),
+        false => Err(Failure::wrong(
+            "the log does not stand behind every position; `logpipe offsets set` moves them",
+        )),
+    }
+}
+
+#[derive(Serialize)]
+struct Lane {
+    group: String,
+    topic: String,
+    shard: String,
+    cursor: String,
+    /// Unknown where positions can't be counted.
+    behind: Option<u64>,
+    incident: Option<String>,
+}
+
+impl Lane {
+    fn new(kept: &Kept, behind: Result<Option<u64>, String>) -> Self {
+        let (behind, incident) = match behind {
+            Ok(behind) => (behind, None),
+            Err(incident) => (None, Some(incident)),
+        };
+        Self {
+            group: kept.group.clone(),
+            topic: kept.lane.topic().into(),
+            shard: kept.lane.shard().into(),
+            cursor: kept.cursor.to_string(),
+            behind,
+            incident,
+        }
+    }
+}
+
+impl Row for Lane {
+    const HEAD: &'static [&'static str] = &["group", "lane", "position", "behind"];
+
+    fn cells(&self) -> Vec<String> {
+        let behind = match (&self.incident, self.behind) {
+            (Some(incident), _) => incident.clone(),
+            (None, Some(behind)) => behind.to_string(),
+            (None, None) => "unknown".into(),
+        };
+        let lane = format!("{}/{}", self.topic, self.shard);
+        vec![self.group.clone(), lane, self.cursor.clone(), behind]
+    }
+}

@@ -1,7 +1,7 @@
 //! How much of a folder full of schemas can be read, and what stands in the way of the rest?
 //!
 //! `cargo run -p logpipe-build --example survey -- FOLDER`. Every JSON file below the folder is read as a message by
-//! itself; files of the JSON Schema test suite give one for each of their schemas. A panic or a hang is a defect.
+//! itself. A panic or a hang is a defect.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -30,6 +30,7 @@ const GENERATOR: &[(&str, &str)] = &[
     ("hash.rs", include_str!("hash.rs")),
     ("json.rs", include_str!("json.rs")),
     ("json/read.rs", include_str!("json/read.rs")),
+    ("json/read/scalar.rs", include_str!("json/read/scalar.rs")),
     ("layout.rs", include_str!("layout.rs")),
     ("lower.rs", include_str!("lower.rs")),
     ("lower/default.rs", include_str!("lower/default.rs")),

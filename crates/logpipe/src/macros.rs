@@ -60,6 +60,12 @@ macro_rules! wire {
     (@take optional $value:expr, $wire:literal) => { $value };
     (@take optional_nullable $value:expr, $wire:literal) => { $value };
 
+    // How many members a field is.
+    (@count required $field:expr) => { 1 };
+    (@count nullable $field:expr) => { 1 };
+    (@count optional $field:expr) => { $field.is_some() as usize };
+    (@count optional_nullable $field:expr) => { $field.is_some() as usize };
+
     // What is written for a field: `None` for a member that is absent.
     (@written required $field:expr) => { ::core::option::Option::Some(&$field) };
     (@written nullable $field:expr) => { ::core::option::Option::Some(&$field) };
@@ -129,19 +135,9 @@ macro_rules! wire {
                         $crate::codec::Row::End => break,
                     };
                     next = row + 1;
-                    #[allow(unused_variables)]
-                    let mark = reader.mark();
                     match row {
                         $(row if row == Row::$field as usize => {
-                            match $crate::codec::Wire::read(reader) {
-                                ::core::result::Result::Ok(value) => {
-                                    late.clear(&row);
-                                    $field = ::core::option::Option::Some(value);
-                                }
-                                ::core::result::Result::Err(fault) => {
-                                    late.keep(reader, mark, row, fault.member($wire))?;
-                                }
-                            }
+                            $crate::codec::read_member(reader, &mut late, row, $wire, &mut $field)?
                         })*
                         _ => reader.skip()?,
                     }
@@ -160,13 +156,12 @@ macro_rules! wire {
             ) -> ::core::result::Result<(), $crate::codec::Fault> {
                 let mut object = writer.object($crate::rules::Members::members(self))?;
                 $(
-                    if let ::core::option::Option::Some(value) =
-                        $crate::wire!(@written $presence self.$field)
-                    {
-                        writer.member(&mut object, $wire)?;
-                        $crate::codec::Wire::write(value, writer)
-                            .map_err(|fault| fault.member($wire))?;
-                    }
+                    $crate::codec::write_member(
+                        writer,
+                        &mut object,
+                        $wire,
+                        $crate::wire!(@written $presence self.$field),
+                    )?;
                 )*
                 $(
                     for (name, value) in &self.$keep {
@@ -184,10 +179,12 @@ macro_rules! wire {
                         $crate::wire!(@ruled $presence self.$field)
                     {
                         $(
-                            $crate::wire!(@rule value $rule ($($argument)*))
-                                .map_err(|fault| fault.member($wire))?;
+                            $crate::codec::at_member(
+                                $wire,
+                                $crate::wire!(@rule value $rule ($($argument)*)),
+                            )?;
                         )*
-                        $crate::codec::Wire::check(value).map_err(|fault| fault.member($wire))?;
+                        $crate::codec::at_member($wire, $crate::codec::Wire::check(value))?;
                     }
                 )*
                 #[allow(dead_code)]
@@ -209,7 +206,7 @@ macro_rules! wire {
         impl $crate::rules::Members for $name {
             fn members(&self) -> usize {
                 0_usize
-                    $(+ usize::from($crate::wire!(@written $presence self.$field).is_some()))*
+                    $(+ $crate::wire!(@count $presence self.$field))*
                     $(+ self.$keep.len())?
             }
         }

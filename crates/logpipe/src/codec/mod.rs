@@ -13,6 +13,7 @@ mod float;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 mod late;
+mod member;
 #[cfg(feature = "msgpack")]
 pub(crate) mod msgpack;
 mod values;
@@ -26,6 +27,8 @@ pub(crate) use float::FloatText;
 #[cfg(feature = "json")]
 pub use json::{Json, JsonReader, JsonWriter};
 pub use late::Late;
+#[doc(hidden)]
+pub use member::{at_member, read_member, write_member};
 #[cfg(feature = "msgpack")]
 pub use msgpack::{MsgPack, MsgPackReader, MsgPackWriter};
 

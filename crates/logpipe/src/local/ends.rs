@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::watch;
@@ -10,12 +10,15 @@ use tokio::sync::watch;
 use super::db::{File, Identity};
 use crate::record::LaneId;
 
-/// Between two looks while something happens, and while nothing does.
-const BUSY_TICK: Duration = Duration::from_millis(4);
+/// Between two looks at the records while something happens, and while nothing does.
+const BUSY_TICK: Duration = Duration::from_millis(5);
 const IDLE_TICK: Duration = Duration::from_millis(20);
 
 /// How many looks without a change make the log an idle one.
-const IDLE_AFTER: u32 = 250;
+const IDLE_AFTER: u32 = 50;
+
+/// Between two looks at the groups.
+const GROUPS_TICK: Duration = Duration::from_millis(40);
 
 /// The end of a lane, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +79,7 @@ pub(super) async fn watch(ends: Weak<Ends>, log: Arc<File>, groups: Arc<File>) {
     let mut groups = Looker::new(groups);
     let mut seen = Seen::default();
     let mut quiet = 0_u32;
+    let mut groups_due = Instant::now();
     loop {
         let Some(ends) = ends.upgrade() else {
             return;
@@ -104,9 +108,11 @@ pub(super) async fn watch(ends: Weak<Ends>, log: Arc<File>, groups: Arc<File>) {
                 }
             }
         }
-        if !matches!(groups.look().await, Look::Same) {
-            is_changed = true;
-            ends.groups.send_replace(());
+        if groups_due <= Instant::now() {
+            groups_due = Instant::now() + GROUPS_TICK;
+            if !matches!(groups.look().await, Look::Same) {
+                ends.groups.send_replace(());
+            }
         }
         drop(ends);
         quiet = if is_changed {
@@ -133,42 +139,46 @@ struct Seen {
 impl Seen {
     /// Publishes what changed. Whether topics were made or deleted.
     async fn look(&mut self, connection: &mut SqliteConnection, ends: &Ends) -> sqlx::Result<bool> {
-        let state = sqlx::query("SELECT seq, shape FROM state")
-            .fetch_one(&mut *connection)
-            .await?;
-        let (seq, shape): (i64, i64) = (state.try_get(0)?, state.try_get(1)?);
-        // A smaller number: it is another file.
-        let is_reshaped = self.shape != Some(shape) || seq < self.seq;
-        let above = if is_reshaped { -1 } else { self.seq };
+        let known = self.shape;
+        let changed = self.ends_above(connection, self.seq).await?;
+        if self.shape == known {
+            changed
+                .iter()
+                .for_each(|(lane, end)| ends.publish(lane, *end));
+            return Ok(false);
+        }
+        let all = self.ends_above(connection, -1).await?;
+        ends.publish_all(&all);
+        Ok(true)
+    }
+
+    /// The ends of the partitions that changed after `seq`, and what is seen with them.
+    async fn ends_above(
+        &mut self,
+        connection: &mut SqliteConnection,
+        seq: i64,
+    ) -> sqlx::Result<HashMap<LaneId, End>> {
         let rows = sqlx::query(
-            "SELECT t.name, p.number, p.id, p.next, p.seq FROM partitions p JOIN topics t ON t.id = p.topic WHERE p.seq > ?",
+            "SELECT s.seq, s.shape, p.id, p.number, p.next, t.name FROM state s LEFT JOIN partitions p ON p.seq > ? LEFT JOIN topics t ON t.id = p.topic",
         )
-        .bind(above)
+        .bind(seq)
         .fetch_all(connection)
         .await?;
         let mut found = HashMap::new();
         for row in &rows {
-            let lane = LaneId::new(
-                row.try_get::<&str, _>(0)?,
-                row.try_get::<i64, _>(1)?.to_string(),
-            );
-            let end = End {
-                partition: row.try_get(2)?,
-                next: row.try_get::<i64, _>(3)?.cast_unsigned(),
-            };
-            // The rows may be younger than the state: what they say was seen is seen.
-            self.seq = self.seq.max(row.try_get(4)?);
-            found.insert(lane, end);
+            self.seq = row.try_get(0)?;
+            self.shape = Some(row.try_get(1)?);
+            // The state alone where nothing changed.
+            if let Some(partition) = row.try_get(2)? {
+                let lane = LaneId::new(
+                    row.try_get::<&str, _>(5)?,
+                    row.try_get::<i64, _>(3)?.to_string(),
+                );
+                let next = row.try_get::<i64, _>(4)?.cast_unsigned();
+                found.insert(lane, End { partition, next });
+            }
         }
-        match is_reshaped {
-            true => ends.publish_all(&found),
-            false => found
-                .iter()
-                .for_each(|(lane, end)| ends.publish(lane, *end)),
-        }
-        self.seq = if is_reshaped { seq } else { self.seq.max(seq) };
-        self.shape = Some(shape);
-        Ok(is_reshaped)
+        Ok(found)
     }
 }
 

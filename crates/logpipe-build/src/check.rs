@@ -45,7 +45,7 @@ impl Judge<'_> {
     fn modules(&mut self, catalog: &Catalog) {
         let mut variants = BTreeMap::new();
         for message in &catalog.messages {
-            let variant = name::camel(&message.rust);
+            let variant = name::variant(&message.rust);
             let first: &Message = variants.entry(variant.clone()).or_insert(message);
             if first.rust != message.rust {
                 let what = format!(

@@ -26,7 +26,7 @@ pub fn assign(catalog: &mut Catalog) {
                 .for_each(|field| field.rust = snake(&field.wire)),
             Shape::Enum { variants, .. } => variants
                 .iter_mut()
-                .for_each(|variant| variant.rust = camel(&variant.wire)),
+                .for_each(|variant| variant.rust = self::variant(&variant.wire)),
             Shape::Newtype(_) => {}
         }
     }
@@ -93,8 +93,17 @@ pub fn snake(name: &str) -> String {
     }
 }
 
-/// A type's name, or a variant's.
+/// A type's name, which must not hide what generated code names bare.
 pub fn camel(name: &str) -> String {
+    let name = variant(name);
+    match SHADOWING.contains(&name.as_str()) {
+        true => format!("{name}_"),
+        false => name,
+    }
+}
+
+/// A variant's name, which hides nothing: `None` is a fine one.
+pub fn variant(name: &str) -> String {
     let mut out = String::new();
     for word in words(name) {
         push_camel(&mut out, &word);
@@ -102,7 +111,7 @@ pub fn camel(name: &str) -> String {
     let out = shorten(out, 'X');
     match out.as_bytes().first() {
         Some(first) if first.is_ascii_digit() => format!("N{out}"),
-        _ if SHADOWING.contains(&out.as_str()) => format!("{out}_"),
+        _ if out == "Self" => "Self_".to_owned(),
         _ => out,
     }
 }
@@ -311,9 +320,9 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// Names that generated code uses bare, and `Self`.
+/// Names that generated code uses bare, the parameters of the wire tables' functions among them.
 const SHADOWING: &[&str] = &[
-    "Box", "Err", "None", "Ok", "Option", "Result", "Self", "Some", "String", "Vec",
+    "Box", "Err", "None", "Ok", "Option", "R", "Result", "Some", "String", "Vec", "W",
 ];
 
 #[cfg(test)]
@@ -348,6 +357,7 @@ mod tests {
             ("@type", "at_type", "AtType"),
             (">=", "greater_equal", "GreaterEqual"),
             ("-", "minus", "Minus"),
+            ("r", "r", "R_"),
             ("_", "underscore", "Underscore"),
             ("\"; }", "quote_semicolon_unbrace", "QuoteSemicolonUnbrace"),
             ("a\n\u{202e}b", "a_u000a_u202e_b", "AU000aU202eB"),
@@ -357,6 +367,18 @@ mod tests {
                 (field, ty),
                 "{schema:?}"
             );
+        }
+    }
+
+    #[test]
+    fn variants_hide_nothing() {
+        for (schema, name) in [
+            ("none", "None"),
+            ("OK", "Ok"),
+            ("self", "Self_"),
+            ("box", "Box"),
+        ] {
+            assert_eq!(variant(schema), name);
         }
     }
 

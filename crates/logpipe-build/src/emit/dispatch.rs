@@ -81,14 +81,14 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
     let variants = heads.iter().map(|message| {
         let docs = docs::lines(&[docs::code(&message.wire)]);
         let (variant, module) = (
-            format_ident!("{}", name::camel(&message.rust)),
+            format_ident!("{}", name::variant(&message.rust)),
             format_ident!("{}", message.rust),
         );
         quote!(#docs #variant(super::#module::Any),)
     });
     let names = heads
         .iter()
-        .map(|message| format_ident!("{}", name::camel(&message.rust)))
+        .map(|message| format_ident!("{}", name::variant(&message.rust)))
         .collect::<Vec<_>>();
     // The table's index of a type's versions: they stand beside each other there.
     let arms = groups.iter().zip(&names).map(|(versions, variant)| {

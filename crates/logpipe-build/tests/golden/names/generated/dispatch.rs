@@ -1,12 +1,12 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 28cc5fb80266e45c7f9a2820 74d4becf5591b44898df4468
+// digest: 5f2bf7a37b1ef18d8c97befb 503cf253f653ca5ca1fae58f
 
 //! From the type and version of an envelope to the code that knows it.
 
 /// Every schema of this crate, sorted by type and version.
 pub static SCHEMAS: &[::logpipe::Schema] = &[
-    ::logpipe::Schema { message_type: "x\";}{Self}/`y`*/", version: 1, source: "schemas/com.acme.Type-of.v1.json", sha256: "7b1a02de90580d2b057dc14348f7484b09e1cb761c95304e7c017019214820b7" },
-    ::logpipe::Schema { message_type: "x\";}{Self}/`y`*/", version: 2, source: "schemas/com.acme.Type-of.v2.json", sha256: "9f73e98a0065759d73d55f18efb59fb3d4e9e7b43f1d07840fa8ae7b25180cdf" },
+    ::logpipe::Schema { message_type: "x\";}{Self}/`y`*/", version: 1, source: "schemas/com.acme.Type-of.v1.json", sha256: "4052df8470f5ab1701c6bcf7bd875ceaee0ff251e792c7af216aaa35a47a9d2f" },
+    ::logpipe::Schema { message_type: "x\";}{Self}/`y`*/", version: 2, source: "schemas/com.acme.Type-of.v2.json", sha256: "3b036c4bfa0be51017fd45c3e75cf03f26e1ace146b412a290a8891c812667b1" },
 ];
 
 static TABLE: ::logpipe::dispatch::Table = ::logpipe::dispatch::Table {

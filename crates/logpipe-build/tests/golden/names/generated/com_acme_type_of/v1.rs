@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: fb039a72d2a758bb7fc3848c f9bdf55065c08c3f9c9f31de
+// digest: 73a65a6ac7f6f2cfd8299fb4 4a04e0392fac7443be1d70ee
 
 //! `x";}{Self}/'y'*/`, version 1.
 
@@ -42,6 +42,36 @@ pub struct TypeOf {
     pub string: Option<String_>,
     /// `Option`.
     pub option: Option<TypeOfOption>,
+    /// `reader`.
+    pub reader: Option<String>,
+    /// `writer`.
+    pub writer: Option<String>,
+    /// `object`.
+    pub object: Option<String>,
+    /// `late`.
+    pub late: Option<String>,
+    /// `next`.
+    pub next: Option<String>,
+    /// `row`.
+    pub row: Option<String>,
+    /// `mark`.
+    pub mark: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `value`.
+    pub value: Option<String>,
+    /// `fault`.
+    pub fault: Option<String>,
+    /// `text`.
+    pub text: Option<String>,
+    /// `message`.
+    pub message: Option<String>,
+    /// `from`.
+    pub from: Option<String>,
+    /// `many`.
+    pub many: Option<R_>,
+    /// `res`.
+    pub res: Option<Result_>,
 }
 
 impl TypeOf {
@@ -72,7 +102,7 @@ pub enum TypeOfSelf {
     /// `\u{41}`
     BackslashUBrace41Unbrace,
     /// `string`
-    String_,
+    String,
     /// `\u{202e}`
     U202e,
 }
@@ -98,6 +128,44 @@ pub struct TypeOfOptionVec {
     pub box_: Option<String>,
 }
 
+/// The definition `R`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct R_(
+    /// The value itself.
+    pub Vec<W_>,
+);
+
+/// The definition `W`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct W_ {
+    /// `Row`.
+    pub row: Option<S>,
+    /// `a`.
+    pub a: Option<String>,
+}
+
+/// The definition `S`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct S(
+    /// The value itself.
+    pub Vec<R_>,
+);
+
+/// The definition `Result`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Result_ {
+    /// `Ok`
+    Ok,
+    /// `Err`
+    Err,
+    /// `None`
+    None,
+    /// `Some`
+    Some,
+    /// `other`
+    Other,
+}
+
 ::logpipe::wire! {
     struct TypeOf open {
         quote_semicolon_unbrace: "\"; }" required;
@@ -112,6 +180,21 @@ pub struct TypeOfOptionVec {
         self_: "self" optional;
         string: "String" optional;
         option: "Option" optional;
+        reader: "reader" optional, max_chars(9);
+        writer: "writer" optional, max_chars(9);
+        object: "object" optional, max_chars(9);
+        late: "late" optional, max_chars(9);
+        next: "next" optional, max_chars(9);
+        row: "row" optional, max_chars(9);
+        mark: "mark" optional, max_chars(9);
+        name: "name" optional, max_chars(9);
+        value: "value" optional, max_chars(9);
+        fault: "fault" optional, max_chars(9);
+        text: "text" optional, max_chars(9);
+        message: "message" optional, max_chars(9);
+        from: "from" optional, max_chars(9);
+        many: "many" optional;
+        res: "res" optional;
     }
 }
 
@@ -125,7 +208,7 @@ pub struct TypeOfOptionVec {
         Empty = "";
         QuoteSemicolonUnbrace = "\"; }";
         BackslashUBrace41Unbrace = r"\u{41}";
-        String_ = "string";
+        String = "string";
         U202e = "\u{202e}";
     }
 }
@@ -143,6 +226,31 @@ pub struct TypeOfOptionVec {
 ::logpipe::wire! {
     struct TypeOfOptionVec open {
         box_: "Box" optional, pattern("^[\"\\#]+\\\\$");
+    }
+}
+
+::logpipe::wire! {
+    newtype R_(Vec<W_>), max_items(3);
+}
+
+::logpipe::wire! {
+    struct W_ closed {
+        row: "Row" optional;
+        a: "a" optional;
+    }
+}
+
+::logpipe::wire! {
+    newtype S(Vec<R_>), max_items(4);
+}
+
+::logpipe::wire! {
+    enum Result_ closed {
+        Ok = "Ok";
+        Err = "Err";
+        None = "None";
+        Some = "Some";
+        Other = "other";
     }
 }
 

@@ -1,9 +1,13 @@
 // @generated from schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: fb039a72d2a758bb7fc3848c 1d989a7ef9b29a19aac0d42e
+// digest: 73a65a6ac7f6f2cfd8299fb4 5070055d45f7801218f820b3
 
 //! `x";}{Self}/'y'*/`, version 2.
 
 pub use super::v1::String_;
+pub use super::v1::R_;
+pub use super::v1::W_;
+pub use super::v1::S;
+pub use super::v1::Result_;
 
 /// \*/ "; } fn owned() {} /\*
 /// \#!\[allow(warnings)\]
@@ -46,6 +50,36 @@ pub struct TypeOf {
     pub option: Option<TypeOfOption>,
     /// `"; needed`.
     pub quote_semicolon_needed: String,
+    /// `reader`.
+    pub reader: Option<String>,
+    /// `writer`.
+    pub writer: Option<String>,
+    /// `object`.
+    pub object: Option<String>,
+    /// `late`.
+    pub late: Option<String>,
+    /// `next`.
+    pub next: Option<String>,
+    /// `row`.
+    pub row: Option<String>,
+    /// `mark`.
+    pub mark: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `value`.
+    pub value: Option<String>,
+    /// `fault`.
+    pub fault: Option<String>,
+    /// `text`.
+    pub text: Option<String>,
+    /// `message`.
+    pub message: Option<String>,
+    /// `from`.
+    pub from: Option<String>,
+    /// `many`.
+    pub many: Option<R_>,
+    /// `res`.
+    pub res: Option<Result_>,
 }
 
 impl TypeOf {
@@ -76,7 +110,7 @@ pub enum TypeOfSelf {
     /// `\u{41}`
     BackslashUBrace41Unbrace,
     /// `string`
-    String_,
+    String,
     /// `\u{202e}`
     U202e,
 }
@@ -110,6 +144,21 @@ pub struct TypeOfOptionVec {
         string: "String" optional;
         option: "Option" optional;
         quote_semicolon_needed: "\"; needed" required;
+        reader: "reader" optional, max_chars(9);
+        writer: "writer" optional, max_chars(9);
+        object: "object" optional, max_chars(9);
+        late: "late" optional, max_chars(9);
+        next: "next" optional, max_chars(9);
+        row: "row" optional, max_chars(9);
+        mark: "mark" optional, max_chars(9);
+        name: "name" optional, max_chars(9);
+        value: "value" optional, max_chars(9);
+        fault: "fault" optional, max_chars(9);
+        text: "text" optional, max_chars(9);
+        message: "message" optional, max_chars(9);
+        from: "from" optional, max_chars(9);
+        many: "many" optional;
+        res: "res" optional;
     }
 }
 
@@ -123,7 +172,7 @@ pub struct TypeOfOptionVec {
         Empty = "";
         QuoteSemicolonUnbrace = "\"; }";
         BackslashUBrace41Unbrace = r"\u{41}";
-        String_ = "string";
+        String = "string";
         U202e = "\u{202e}";
     }
 }

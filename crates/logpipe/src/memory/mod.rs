@@ -241,3 +241,101 @@ impl Sink for MemorySink {
 fn stamp(record: &NewRecord, now: Timestamp) -> Timestamp {
     record.timestamp.unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::record::Header;
+
+    fn record(key: &str) -> NewRecord {
+        NewRecord {
+            key: Some(key.to_owned().into()),
+            headers: Vec::new(),
+            value: Some("value".into()),
+            timestamp: None,
+        }
+    }
+
+    async fn send(log: &Memory, records: Vec<NewRecord>) -> Vec<Result<Sent, SendError>> {
+        log.sink("nouns").await.unwrap().send(records).await
+    }
+
+    #[tokio::test]
+    async fn what_a_log_does_not_carry_is_not_written_and_says_so() {
+        let mut settings = Settings::default();
+        settings.capabilities.headers = false;
+        settings.capabilities.null_key = false;
+        settings.capabilities.null_value = false;
+        let log = Memory::with(settings);
+        let with_header = NewRecord {
+            headers: vec![Header {
+                name: "a".into(),
+                value: "b".into(),
+            }],
+            ..record("k")
+        };
+        let without = |part: &str| NewRecord {
+            key: record("k").key.filter(|_| part != "key"),
+            value: record("k").value.filter(|_| part != "value"),
+            ..record("k")
+        };
+        let batch = vec![with_header, without("key"), without("value"), record("k")];
+        let results = send(&log, batch).await;
+        for (result, what) in results.iter().zip(["headers", "null keys", "null values"]) {
+            let Err(SendError::NotWritten(error)) = result else {
+                panic!("{what} were written");
+            };
+            assert!(
+                error.to_string().ends_with(what) && !error.is_retriable(),
+                "{error}"
+            );
+        }
+        assert_eq!(results[3].as_ref().unwrap().position, 0.into());
+    }
+
+    #[tokio::test]
+    async fn keys_of_a_split_lane_spread_over_its_descendants_and_stay_there() {
+        let log = Memory::with(Settings {
+            lanes: 1,
+            ..Settings::default()
+        });
+        let keys: Vec<NewRecord> = (0..200).map(|n| record(&n.to_string())).collect();
+        let lanes = async |log: &Memory| -> Vec<LaneId> {
+            let sent = send(log, keys.clone()).await;
+            sent.into_iter().map(|sent| sent.unwrap().lane).collect()
+        };
+        let root = lanes(&log).await[0].clone();
+        let children = log.split(&root, 2).unwrap();
+        assert_eq!(log.split(&root, 2).unwrap(), [], "it has ended");
+        let grandchildren = log.split(&children[0], 3).unwrap();
+        let first = lanes(&log).await;
+        assert_eq!(lanes(&log).await, first, "a key moved");
+        let open: BTreeSet<LaneId> = grandchildren
+            .into_iter()
+            .chain([children[1].clone()])
+            .collect();
+        assert_eq!(first.into_iter().collect::<BTreeSet<_>>(), open);
+    }
+
+    #[tokio::test]
+    async fn records_carry_the_time_of_the_clock() {
+        let clock = ManualClock::at(Timestamp::from_second(100).unwrap());
+        let log = Memory::with(Settings {
+            clock: clock.clock(),
+            ..Settings::default()
+        });
+        let lane = send(&log, vec![record("k")]).await.remove(0).unwrap().lane;
+        clock.advance(std::time::Duration::from_secs(5));
+        send(&log, vec![record("k")]).await;
+        let resolve = |second| {
+            let start = Start::At(Timestamp::from_second(second).unwrap());
+            log.shared.resolve(&lane, &start).unwrap()
+        };
+        assert_eq!(resolve(100), Cursor::Start);
+        assert_eq!(resolve(101), Cursor::After(0.into()));
+        assert_eq!(resolve(106).to_string(), "at:1970-01-01T00:01:46Z");
+    }
+}

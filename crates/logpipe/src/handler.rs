@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::consumer::run::Run;
 use crate::record::{LaneId, Position, Record};
@@ -30,6 +31,21 @@ pub(crate) struct Current {
     pub(crate) version: u32,
     /// 1 for the first.
     pub(crate) attempt: u32,
+    /// Its head can't be believed: the whole envelope is read before anything is decoded.
+    pub(crate) exact: bool,
+    /// Told when the record is settled and that is durable; dropped when that fails.
+    pub(crate) confirm: Option<oneshot::Sender<()>>,
+}
+
+impl Current {
+    fn open<'a>(&self, value: Option<&'a [u8]>) -> Result<envelope::Envelope<'a>, Failure> {
+        let open = if self.exact {
+            envelope::open_exact
+        } else {
+            envelope::open
+        };
+        Ok(open(value)?)
+    }
 }
 
 impl Current {
@@ -47,6 +63,8 @@ impl Current {
             message_type: Arc::default(),
             version: 0,
             attempt: 0,
+            exact: false,
+            confirm: None,
         }
     }
 }
@@ -327,15 +345,8 @@ where
             let key = cx.current.record.key.clone().unwrap_or_default();
             return A::deleted(&self.handler, &key, cx).await;
         };
-        let envelope = envelope::open(Some(&value))?;
-        let (version, body) = (envelope.version, envelope.body);
-        match A::dispatch(&self.handler, version, body, cx).await {
-            Err(Failure::Reopen) => {
-                let envelope = envelope::open_exact(Some(&value))?;
-                A::dispatch(&self.handler, envelope.version, envelope.body, cx).await
-            }
-            result => result,
-        }
+        let envelope = cx.current.open(Some(&value))?;
+        A::dispatch(&self.handler, envelope.version, envelope.body, cx).await
     }
 }
 
@@ -352,7 +363,7 @@ where
     F: for<'a> HandlerFn<'a, M, S>,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let message = decode::<M>(&cx.current.record)?;
+        let message = decode::<M>(&cx.current)?;
         Ok(self.handler.call(message, cx).await?)
     }
 }
@@ -372,15 +383,12 @@ where
     F: for<'a> HandlerFnWith<'a, T, M, S>,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let message = decode::<M>(&cx.current.record)?;
+        let message = decode::<M>(&cx.current)?;
         Ok(self.handler.call(&self.state, message, cx).await?)
     }
 }
 
-fn decode<M: Message>(record: &Record) -> Result<M, Failure> {
-    let value = record.value.as_deref();
-    match envelope::open(value)?.body.decode::<M>() {
-        Err(Failure::Reopen) => envelope::open_exact(value)?.body.decode::<M>(),
-        result => result,
-    }
+fn decode<M: Message>(current: &Current) -> Result<M, Failure> {
+    let value = current.record.value.as_deref();
+    current.open(value)?.body.decode::<M>()
 }

@@ -193,11 +193,6 @@ impl<T> Lane<T> {
                 .all(|slot| slot.state == State::Settled)
     }
 
-    /// Nothing is unsettled.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.window.is_empty()
-    }
-
     /// A record waits for its next attempt.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -346,6 +341,10 @@ impl<T> Lane<T> {
         self.slot(seq).route
     }
 
+    pub(crate) fn reroute(&mut self, seq: u64, route: u32) {
+        self.slot_mut(seq).route = route;
+    }
+
     /// Attempts that were used, and when the first of them failed.
     pub(crate) fn attempts(&self, seq: u64) -> (u32, Option<Instant>) {
         let slot = self.slot(seq);
@@ -487,16 +486,6 @@ impl<T> Lane<T> {
     /// No record from this one on begins; retries that already wait go on.
     pub(crate) fn hold_from(&mut self, seq: u64) {
         self.held = Some(self.held.map_or(seq, |held| held.min(seq)));
-    }
-
-    /// Holds the whole lane.
-    pub(crate) fn hold(&mut self) {
-        self.hold_from(self.first);
-    }
-
-    /// Whether nothing from some record on may run.
-    pub(crate) fn is_held(&self) -> bool {
-        self.held.is_some()
     }
 
     /// Goes on.

@@ -3,15 +3,13 @@
 pub mod clock;
 pub mod codec;
 pub mod config;
-#[allow(dead_code, reason = "the lane task that calls it is being written")]
-mod consumer;
+pub mod consumer;
 pub mod dispatch;
 pub mod envelope;
 mod error;
 mod fault;
-#[allow(dead_code, reason = "the lane task that calls it is being written")]
 mod handler;
-#[allow(dead_code, reason = "the lane task that calls it is being written")]
+pub mod health;
 mod lane;
 mod lease;
 #[cfg(feature = "local")]
@@ -26,7 +24,9 @@ pub mod policy;
 mod producer;
 pub mod record;
 mod rejected;
+pub mod retry;
 pub mod rules;
+mod service;
 pub mod sink;
 pub mod source;
 pub mod store;
@@ -43,4 +43,5 @@ pub use message::{AnyOf, Codec, Decode, Encode, Encodings, Format, Key, Message,
 pub use policy::Policy;
 pub use producer::{Outgoing, Producer, SendAllError};
 pub use rejected::{Failure, Invalid, Rejected};
+pub use service::{HeldLane, Monitor, Outcome, Service, shutdown_signal};
 pub use store::{Broker, Store, Transactional};

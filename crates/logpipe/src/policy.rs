@@ -109,6 +109,19 @@ impl Default for Policies {
 }
 
 impl Policies {
+    pub(crate) fn all(&self) -> [Policy; 8] {
+        [
+            self.on_malformed,
+            self.on_unknown_format,
+            self.on_unknown_type,
+            self.on_unknown_version,
+            self.on_retired,
+            self.on_invalid,
+            self.on_tombstone,
+            self.on_failed,
+        ]
+    }
+
     /// The one place that decides the fate of a rejected record.
     pub(crate) fn of(&self, rejected: &Rejected) -> Policy {
         match rejected {

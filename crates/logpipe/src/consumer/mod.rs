@@ -1,25 +1,113 @@
 //! A consumer: what it reads, who handles it, and by what rules.
 
+mod dead_letter;
+mod driver;
+mod quota;
+mod redrive;
+mod router;
 pub(crate) mod run;
+mod settings;
+mod settle;
+mod worker;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use self::dead_letter::DeadLetter;
+pub(crate) use self::quota::Budget;
+use self::quota::Quota;
+use self::router::Router;
+use self::run::Rules;
+pub use self::settings::Settings;
+use crate::clock::Clock;
 use crate::handler::{HandlerFn, HandlerFnWith, Route};
-use crate::{Broker, Cx, Message, Result, Store};
+use crate::health::Board;
+use crate::log::Subscription;
+use crate::policy::{OnGap, Order, Policy};
+use crate::record::Start;
+use crate::service::{Outcome, Stop};
+use crate::source::{Join, Source};
+use crate::store::Guarantee;
+use crate::{Broker, Cx, Error, Message, Result, Store};
 
 /// Reads topics as a group and hands messages to handlers.
+///
+/// ```
+/// # use logpipe::{Consumer, Log, Policy};
+/// # let log = Log::memory();
+/// let billing = Consumer::new(log.source("nouns"))
+///     .group("billing")
+///     .dead_letter("nouns-dead")
+///     .ignore("thing")
+///     .on_unknown_type(Policy::Park);
+/// ```
+#[must_use = "a consumer does nothing until a service runs it"]
 pub struct Consumer<S: Store = Broker> {
+    subscription: Subscription,
+    store: S,
+    group: Option<String>,
+    instance_id: Option<String>,
     routes: Vec<Route<S>>,
+    ignored: Vec<String>,
+    dead_letter: Option<String>,
+    start: Start,
+    settings: Settings,
+    limit: Option<u64>,
+    idle_timeout: Option<Duration>,
+    require: Option<Guarantee>,
+    clock: Clock,
+}
+
+impl Consumer<Broker> {
+    /// A consumer whose positions the log keeps: at least once.
+    pub fn new(subscription: Subscription) -> Self {
+        Self::with_store(subscription, Broker)
+    }
 }
 
 impl<S: Store> Consumer<S> {
+    /// A consumer whose positions, parked records and effects are in `store`. An argument of the constructor, because
+    /// handlers are written for a store.
+    pub fn with_store(subscription: Subscription, store: S) -> Self {
+        Self {
+            subscription,
+            store,
+            group: None,
+            instance_id: None,
+            routes: Vec::new(),
+            ignored: Vec::new(),
+            dead_letter: None,
+            start: Start::default(),
+            settings: Settings::default(),
+            limit: None,
+            idle_timeout: None,
+            require: None,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The name under which positions are kept. Required; members of one group share the lanes.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// Static membership, where the log has it: a restart under the same id needs no rebalance.
+    pub fn instance_id(mut self, id: impl Into<String>) -> Self {
+        self.instance_id = Some(id.into());
+        self
+    }
+
     /// Adds what handles a type: `person::handler(..)`, `place::latest(..)`, or all of them, `every(..)`.
-    #[must_use]
     pub fn register(mut self, routes: impl Into<Routes<S>>) -> Self {
         self.routes.extend(routes.into().0);
         self
     }
 
-    /// Handles one version of a type: `.on(async |p: place::v1::Place, cx: &mut Cx| ..)`.
-    #[must_use]
+    /// Handles one version of a type: `.on(async |p: place::v1::Place, cx: &mut Cx| ..)`. All versions that the build
+    /// knows must be handled; `run()` names those that are not before it reads anything.
     pub fn on<M, F>(mut self, handler: F) -> Self
     where
         M: Message,
@@ -30,7 +118,6 @@ impl<S: Store> Consumer<S> {
     }
 
     /// As [`Consumer::on`], with state that the closure borrows.
-    #[must_use]
     pub fn on_with<T, M, F>(mut self, state: T, handler: F) -> Self
     where
         T: Send + Sync + 'static,
@@ -40,6 +127,245 @@ impl<S: Store> Consumer<S> {
         self.routes.push(Route::on_with(state, handler));
         self
     }
+
+    /// Messages of this type are none of this consumer's business: settled without a word.
+    pub fn ignore(mut self, message_type: impl Into<String>) -> Self {
+        self.ignored.push(message_type.into());
+        self
+    }
+
+    /// Parks on a topic of the same log instead of in the store. Its acknowledgement precedes the position.
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.dead_letter = Some(topic.into());
+        self
+    }
+
+    /// Where a group without a stored position begins.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Everything that is a number or a word, at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Changes single settings: `.set(|s| s.window = 64)`.
+    pub fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Which records wait for a failing or parked one.
+    pub fn order(self, order: Order) -> Self {
+        self.set(|settings| settings.order = order)
+    }
+
+    /// A record is handled no sooner than this after it was written.
+    pub fn min_lag(self, lag: Duration) -> Self {
+        self.set(|settings| settings.min_lag_ms = millis(lag))
+    }
+
+    /// An attempt that takes longer is dropped and counts as failed.
+    pub fn attempt_deadline(self, deadline: Duration) -> Self {
+        self.set(|settings| settings.attempt_deadline_ms = millis(deadline))
+    }
+
+    /// Ends once N records are settled, handled or not; no other is begun.
+    pub fn stop_after(mut self, records: u64) -> Self {
+        self.limit = Some(records);
+        self
+    }
+
+    /// Ends once nothing happened for this long: the group is joined, every lane is at its end or held, and nothing is in
+    /// flight, in retry or waiting.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Refuses to start where the consumer promises less.
+    pub fn require(mut self, guarantee: Guarantee) -> Self {
+        self.require = Some(guarantee);
+        self
+    }
+
+    /// What minimum lag reads the time from.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Bytes that are no envelope; by default they are parked.
+    pub fn on_malformed(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_malformed = policy)
+    }
+
+    /// A format that this build does not read; by default parked.
+    pub fn on_unknown_format(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_unknown_format = policy)
+    }
+
+    /// A type that nobody handles; by default parked.
+    pub fn on_unknown_type(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_unknown_type = policy)
+    }
+
+    /// A version that this build does not know, of a type that it handles; by default the lane holds.
+    pub fn on_unknown_version(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_unknown_version = policy)
+    }
+
+    /// A version that was retired; by default parked.
+    pub fn on_retired(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_retired = policy)
+    }
+
+    /// A message that breaks a rule of its schema; by default parked.
+    pub fn on_invalid(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_invalid = policy)
+    }
+
+    /// A deleted key that nobody handles; by default parked.
+    pub fn on_tombstone(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_tombstone = policy)
+    }
+
+    /// A record whose attempts are used up; by default parked.
+    pub fn on_failed(self, policy: Policy) -> Self {
+        self.set(|settings| settings.policies.on_failed = policy)
+    }
+
+    /// A stored position outside the log, or from another incarnation of it; by default the lane holds.
+    pub fn on_gap(self, on_gap: OnGap) -> Self {
+        self.set(|settings| settings.on_gap = on_gap)
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    pub(crate) fn guarantee(&self) -> Guarantee {
+        self.store.guarantee()
+    }
+
+    pub(crate) fn topics(&self) -> &[String] {
+        self.subscription.topics()
+    }
+
+    /// Everything that can be wrong before the first record is read.
+    fn check(&self) -> Result<(String, Router<S>)> {
+        let group = match &self.group {
+            Some(group) if !group.is_empty() => group.clone(),
+            _ => {
+                return Err(Error::permanent(format!(
+                    "the consumer of {} has no group: add `.group(\"name\")`",
+                    self.topics().join(", ")
+                )));
+            }
+        };
+        let router = Router::new(self.routes.clone(), &self.ignored)
+            .map_err(|error| error.context(format!("consumer {group}")))?;
+        if let Some(require) = self.require
+            && self.guarantee() < require
+        {
+            return Err(Error::permanent(format!(
+                "consumer {group} requires \"{require}\", but with {} it promises \"{}\": give it a store",
+                self.store.describe(),
+                self.guarantee()
+            )));
+        }
+        let parks = self.settings.policies.all().contains(&Policy::Park);
+        if S::KEPT_BY_LOG && self.dead_letter.is_none() && parks {
+            return Err(Error::permanent(format!(
+                "consumer {group} would have to park records and has nowhere to: add `.dead_letter(\"topic\")`, or a store (`Consumer::with_store(..)`), or give every class a policy of hold, skip or stop"
+            )));
+        }
+        let capabilities = self.subscription.backend().capabilities();
+        if S::KEPT_BY_LOG && !capabilities.broker_cursors {
+            return Err(Error::permanent(format!(
+                "consumer {group}: {} keeps no positions, give it a store (`Consumer::with_store(..)`)",
+                self.subscription.backend().describe()
+            )));
+        }
+        Ok((group, router))
+    }
+
+    /// Runs until it is told to stop, is idle for its time, or has its N records.
+    pub(crate) fn run(
+        self,
+        board: Arc<Board>,
+        budget: Budget,
+        stop: Stop,
+    ) -> BoxFuture<'static, Result<Outcome>> {
+        Box::pin(async move {
+            let (group, router) = self.check()?;
+            let backend = self.subscription.backend().clone();
+            let source = backend
+                .join(Join {
+                    group: group.clone(),
+                    topics: self.subscription.topics().to_vec(),
+                    instance_id: self.instance_id,
+                })
+                .await
+                .map_err(|error| error.context(format!("consumer {group} joining its group")))?;
+            tracing::info!(
+                consumer = group,
+                log = backend.describe(),
+                store = self.store.describe(),
+                "{}",
+                self.store.guarantee()
+            );
+            let deadline = self.settings.attempt_deadline_ms;
+            let shared = Arc::new(Shared {
+                rules: Arc::new(Rules {
+                    order: self.settings.order,
+                    deadline: (deadline > 0).then(|| Duration::from_millis(deadline)),
+                    policies: self.settings.policies.clone(),
+                }),
+                group,
+                store: self.store,
+                router,
+                source,
+                dead_letter: self
+                    .dead_letter
+                    .map(|topic| DeadLetter::new(self.subscription.clone(), topic)),
+                start: self.start,
+                settings: self.settings,
+                board,
+                quota: Quota::new(self.limit),
+                budget,
+                clock: self.clock,
+            });
+            driver::drive(shared, self.idle_timeout, stop).await
+        })
+    }
+
+    pub(crate) fn check_only(&self) -> Result {
+        self.check().map(|_| ())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the lanes of a running consumer share.
+struct Shared<S: Store> {
+    group: String,
+    store: S,
+    router: Router<S>,
+    source: Box<dyn Source>,
+    dead_letter: Option<DeadLetter>,
+    start: Start,
+    settings: Settings,
+    rules: Arc<Rules>,
+    board: Arc<Board>,
+    quota: Quota,
+    budget: Budget,
+    clock: Clock,
 }
 
 /// One route or several.

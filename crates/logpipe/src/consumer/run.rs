@@ -30,6 +30,8 @@ pub(crate) struct Job {
 pub(crate) enum Verdict {
     /// A handler took it.
     Handled,
+    /// Its type is one that this consumer does not care for.
+    Ignored,
     /// No handler can take it.
     Rejected(Rejected),
     /// The attempt failed; what the handler wrote is undone.
@@ -38,6 +40,8 @@ pub(crate) enum Verdict {
     Hopeless(Reason),
     /// Records of its key are parked: it queues behind them.
     Queued,
+    /// The whole envelope says another type or version than its head: it has to be routed again.
+    Reroute,
     /// Not tried.
     Back,
 }
@@ -122,8 +126,8 @@ impl<S: Store> Run<S> {
 
     /// Takes records whose end is decided; for runs without a route.
     pub(crate) async fn decided(&mut self) {
-        let undecided = self.next().await;
-        debug_assert!(!undecided, "a record without a route must be decided");
+        let left = self.next().await;
+        debug_assert!(!left, "a record without a route has its end decided");
     }
 
     /// Moves on to the next record that a handler has to see.
@@ -190,7 +194,7 @@ impl<S: Store> Run<S> {
                 self.give(Verdict::Rejected(rejected));
             }
             Attempt::Returned(Err(Failure::Reopen)) => {
-                self.give(failed("Failed", "the envelope can't be read either way"));
+                self.give(Verdict::Reroute);
             }
             Attempt::Returned(Err(Failure::Handler(error))) => self.failed(error).await,
             Attempt::Panicked => self.undo(failed("Panicked", "the handler panicked")).await,
@@ -235,7 +239,7 @@ impl<S: Store> Run<S> {
 
     fn give(&mut self, verdict: Verdict) {
         let job = &self.jobs[self.verdicts.len()];
-        if !matches!(verdict, Verdict::Handled)
+        if !matches!(verdict, Verdict::Handled | Verdict::Ignored)
             && let Some(key) = &job.current.record.key
         {
             self.stuck.push(key.clone());
@@ -264,6 +268,8 @@ impl<S: Store> Run<S> {
             message_type,
             version,
             attempt,
+            exact: _,
+            confirm: _,
         } = &self.cx.current;
         tracing::info_span!(
             "message",

@@ -1,0 +1,282 @@
+//! A running consumer: follows the group's events and keeps one task for each lane that is ours.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::worker::{Command, Exit, Worker};
+use super::{Shared, redrive};
+use crate::record::LaneId;
+use crate::service::{HeldLane, Outcome, Stop};
+use crate::source::{Assigned, Event, backoff};
+use crate::{Error, Result, Store};
+
+/// Leaving the group in good order is worth this long after the lanes are done.
+const LEAVE: Duration = Duration::from_secs(5);
+
+struct Driver<S: Store> {
+    shared: Arc<Shared<S>>,
+    tasks: JoinSet<Exit>,
+    lanes: HashMap<LaneId, Running>,
+    names: HashMap<Id, LaneId>,
+    /// Since when the group is joined.
+    joined: Option<Instant>,
+    /// Set once: by when all lanes have to be drained.
+    draining: Option<Instant>,
+    failure: Option<Error>,
+    /// As it was when draining began.
+    held: Vec<(LaneId, String)>,
+    troubles: u32,
+}
+
+struct Running {
+    command: watch::Sender<Command>,
+    /// It was assigned again before its task had ended.
+    next: Option<Assigned>,
+}
+
+pub(super) async fn drive<S: Store>(
+    shared: Arc<Shared<S>>,
+    idle_timeout: Option<Duration>,
+    mut stop: Stop,
+) -> Result<Outcome> {
+    let (redriving, redrive_stop) = watch::channel(false);
+    let redrive = tokio::spawn(redrive::run(shared.clone(), redrive_stop));
+    let mut driver = Driver {
+        shared: shared.clone(),
+        tasks: JoinSet::new(),
+        lanes: HashMap::new(),
+        names: HashMap::new(),
+        joined: None,
+        draining: None,
+        failure: None,
+        held: Vec::new(),
+        troubles: 0,
+    };
+    while driver.draining.is_none() {
+        tokio::select! {
+            biased;
+            () = stop.asked() => driver.drain(),
+            Some(exit) = driver.tasks.join_next_with_id() => driver.ended(exit),
+            event = shared.source.event() => driver.follow(event).await,
+            () = shared.quota.reached() => driver.drain(),
+            () = idle(&shared, driver.joined, idle_timeout) => {
+                info!(consumer = shared.group, "idle: nothing happened for the time that was asked for");
+                driver.drain();
+            }
+        }
+    }
+    let by = driver.draining.unwrap_or_else(Instant::now);
+    while !driver.lanes.is_empty() {
+        tokio::select! {
+            biased;
+            Some(exit) = driver.tasks.join_next_with_id() => driver.ended(exit),
+            event = shared.source.event() => driver.follow(event).await,
+            () = tokio::time::sleep_until(by + Duration::from_secs(1)) => {
+                warn!(consumer = shared.group, lanes = driver.lanes.len(), "lanes did not drain in time; their records come again");
+                break;
+            }
+        }
+    }
+    redriving.send_replace(true);
+    let mut redrive = redrive;
+    if tokio::time::timeout_at(by, &mut redrive).await.is_err() {
+        redrive.abort();
+    }
+    let Driver {
+        mut tasks,
+        failure,
+        held,
+        shared: other,
+        ..
+    } = driver;
+    tasks.shutdown().await;
+    drop(other);
+    let snapshot = shared.board.snapshot();
+    let group = shared.group.clone();
+    if let Some(shared) = Arc::into_inner(shared) {
+        match tokio::time::timeout(LEAVE, shared.source.leave()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(consumer = group, %error, "the group was not left in good order")
+            }
+            Err(_) => warn!(consumer = group, "the group was not left in time"),
+        }
+    }
+    match failure {
+        Some(error) => Err(error.context(format!("consumer {group}"))),
+        None => Ok(Outcome {
+            handled: snapshot.handled,
+            parked: snapshot.parked,
+            skipped: snapshot.skipped,
+            held: held
+                .into_iter()
+                .map(|(lane, why)| HeldLane {
+                    consumer: group.clone(),
+                    lane,
+                    why,
+                })
+                .collect(),
+        }),
+    }
+}
+
+/// Resolves when nothing happened for that long.
+async fn idle<S: Store>(shared: &Shared<S>, joined: Option<Instant>, timeout: Option<Duration>) {
+    let (Some(joined), Some(timeout)) = (joined, timeout) else {
+        return std::future::pending().await;
+    };
+    loop {
+        let changed = shared.board.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        match shared.board.idle_since(joined) {
+            None => changed.await,
+            Some(since) => {
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(since + timeout) => return,
+                }
+            }
+        }
+    }
+}
+
+impl<S: Store> Driver<S> {
+    async fn follow(&mut self, event: Result<Event>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                warn!(consumer = self.shared.group, %error, "waiting, then asking the group again");
+                tokio::time::sleep(backoff(self.troubles)).await;
+                self.troubles += 1;
+                return;
+            }
+        };
+        self.troubles = 0;
+        match event {
+            Event::Assigned(lanes) => {
+                self.joined.get_or_insert_with(Instant::now);
+                for assigned in lanes {
+                    self.assigned(assigned).await;
+                }
+            }
+            Event::Joined => {
+                self.joined.get_or_insert_with(Instant::now);
+                self.shared.board.changed.notify_one();
+            }
+            Event::Revoking { lanes, deadline } => {
+                debug!(consumer = self.shared.group, ?lanes, "revoking");
+                let by = Instant::from_std(deadline);
+                self.command(&lanes, &Command::Drain(by));
+            }
+            Event::Lost(lanes) => {
+                warn!(consumer = self.shared.group, ?lanes, "lost");
+                self.command(&lanes, &Command::Drop);
+            }
+            Event::Incident(lane, gap) => self.command(&[lane], &Command::Incident(gap)),
+        }
+    }
+
+    fn command(&self, lanes: &[LaneId], command: &Command) {
+        for lane in lanes {
+            if let Some(running) = self.lanes.get(lane) {
+                running.command.send_replace(command.clone());
+            }
+        }
+    }
+
+    async fn assigned(&mut self, assigned: Assigned) {
+        let lane = &assigned.lane;
+        if self.draining.is_some() {
+            if let Err(error) = self.shared.source.release(lane).await {
+                debug!(%lane, %error, "a lane that came while draining was not released");
+            }
+            return;
+        }
+        if let Some(running) = self.lanes.get_mut(lane) {
+            running.next = Some(assigned);
+            return;
+        }
+        self.spawn(assigned);
+    }
+
+    fn spawn(&mut self, assigned: Assigned) {
+        debug!(consumer = self.shared.group, lane = %assigned.lane, "assigned");
+        let lane = assigned.lane.clone();
+        let (command, commands) = watch::channel(Command::Go);
+        // Before the task runs, so that the consumer does not look idle for having done nothing yet.
+        self.shared.board.begin(&lane);
+        let worker = Worker::new(self.shared.clone(), assigned, commands);
+        let task = self.tasks.spawn(worker.work());
+        self.names.insert(task.id(), lane.clone());
+        let running = Running {
+            command,
+            next: None,
+        };
+        self.lanes.insert(lane, running);
+    }
+
+    fn ended(&mut self, exit: std::result::Result<(Id, Exit), tokio::task::JoinError>) {
+        let (id, failure) = match exit {
+            Ok((id, Exit::Left)) => (id, None),
+            Ok((id, Exit::Stopped(error))) => (id, Some(error)),
+            // Handlers' panics are caught: this is one of ours.
+            Err(error) => {
+                let failure = Error::permanent(format!("the task of a lane ended: {error}"));
+                (error.id(), Some(failure))
+            }
+        };
+        let Some(lane) = self.names.remove(&id) else {
+            return;
+        };
+        self.shared.board.remove(&lane);
+        let next = self.lanes.remove(&lane).and_then(|running| running.next);
+        if let Some(error) = failure {
+            self.failure.get_or_insert(error);
+            self.drain();
+        }
+        if let Some(assigned) = next
+            && self.draining.is_none()
+        {
+            self.spawn(assigned);
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.draining.is_some() {
+            return;
+        }
+        self.held = self.shared.board.held();
+        let by = Instant::now() + Duration::from_millis(self.shared.settings.drain_ms);
+        self.draining = Some(by);
+        for running in self.lanes.values() {
+            // What is lost stays lost.
+            running.command.send_if_modified(|command| {
+                let may = !matches!(command, Command::Drop);
+                if may {
+                    *command = Command::Drain(by);
+                }
+                may
+            });
+        }
+    }
+}
+
+/// Keeps the types of the driver's futures in one place for the reader of compiler messages.
+#[expect(
+    dead_code,
+    reason = "checked at compile time: consumers run on any thread"
+)]
+fn is_send<S: Store>(
+    shared: Arc<Shared<S>>,
+    stop: Stop,
+) -> impl Future<Output = Result<Outcome>> + Send {
+    drive(shared, None, stop)
+}

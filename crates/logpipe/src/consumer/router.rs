@@ -1,0 +1,218 @@
+//! Which route takes a record: from type and version to code, or to a rejection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::run::Verdict;
+use crate::handler::{Erased, Route, Takes};
+use crate::producer::TYPE_HEADER;
+use crate::record::Record;
+use crate::rejected::printable;
+use crate::{Error, Rejected, Result, Store, envelope};
+
+/// Takes records that no handler sees.
+pub(crate) const NO_ROUTE: u32 = u32::MAX;
+
+pub(crate) struct Router<S: Store> {
+    types: HashMap<String, Type>,
+    handlers: Vec<Arc<dyn Erased<S>>>,
+}
+
+struct Type {
+    name: Arc<str>,
+    known: &'static [u32],
+    /// The handler of all versions.
+    all: Option<u32>,
+    /// Handlers of single versions.
+    one: Vec<(u32, u32)>,
+    ignored: bool,
+}
+
+/// Where a record goes.
+pub(crate) struct Classified {
+    pub(crate) route: u32,
+    pub(crate) message_type: Arc<str>,
+    pub(crate) version: u32,
+    /// How it ends, where no handler needs to see it.
+    pub(crate) decided: Option<Verdict>,
+}
+
+impl<S: Store> Router<S> {
+    /// Fails where a version that the build knows has no handler, or two.
+    pub(crate) fn new(routes: Vec<Route<S>>, ignored: &[String]) -> Result<Self> {
+        let mut types: HashMap<String, Type> = HashMap::new();
+        let mut handlers = Vec::new();
+        for route in routes {
+            let number = u32::try_from(handlers.len()).map_err(Error::permanent)?;
+            handlers.push(route.handler);
+            let entry = types
+                .entry(route.message_type.to_owned())
+                .or_insert_with(|| Type::new(route.message_type, route.known));
+            let twice = match route.takes {
+                Takes::All => entry.all.replace(number).is_some() || !entry.one.is_empty(),
+                Takes::One(version) => {
+                    let taken = entry.all.is_some() || entry.route(version).is_some();
+                    entry.one.push((version, number));
+                    taken
+                }
+            };
+            if twice {
+                return Err(Error::permanent(format!(
+                    "`{}` is handled twice: register one handler for a type, or `.on(..)` once for each version",
+                    route.message_type
+                )));
+            }
+        }
+        for (name, entry) in &types {
+            let missing: Vec<String> = entry
+                .known
+                .iter()
+                .filter(|&&version| entry.route(version).is_none())
+                .map(|version| format!("v{version}"))
+                .collect();
+            if !missing.is_empty() {
+                return Err(Error::permanent(format!(
+                    "`{name}` has versions that nobody handles: {}; add `.on(async |m: {name}::{}::.., cx| ..)` or register a handler of all versions",
+                    missing.join(", "),
+                    missing[0],
+                )));
+            }
+        }
+        for name in ignored {
+            if types.contains_key(name) {
+                return Err(Error::permanent(format!("`{name}` is handled and ignored")));
+            }
+            types.insert(
+                name.clone(),
+                Type {
+                    ignored: true,
+                    ..Type::new(name, &[])
+                },
+            );
+        }
+        Ok(Self { types, handlers })
+    }
+
+    pub(crate) fn handler(&self, route: u32) -> Option<&Arc<dyn Erased<S>>> {
+        self.handlers.get(usize::try_from(route).ok()?)
+    }
+
+    /// `exact` reads the whole envelope, for a record whose canonical head was overruled by what followed.
+    pub(crate) fn classify(&self, record: &Record, exact: bool) -> Classified {
+        if record.value.is_none() {
+            return self.tombstone(record);
+        }
+        let value = record.value.as_deref();
+        let opened = if exact {
+            envelope::open_exact(value)
+        } else {
+            envelope::open(value)
+        };
+        let envelope = match opened {
+            Ok(envelope) => envelope,
+            Err(rejected) => return Classified::rejected(rejected),
+        };
+        let (message_type, version) = (&*envelope.message_type, envelope.version);
+        let found = self.types.get(message_type);
+        if let Some(entry) = found
+            && let Some(route) = entry.route(version)
+        {
+            return Classified {
+                route,
+                message_type: entry.name.clone(),
+                version,
+                decided: None,
+            };
+        }
+        // Nobody decodes it, so nobody would notice that the rest of it is broken or says otherwise.
+        if !exact {
+            return self.classify(record, true);
+        }
+        match found {
+            Some(entry) if entry.ignored => Classified::ignored(&entry.name, version),
+            Some(entry) => Classified {
+                message_type: entry.name.clone(),
+                ..Classified::rejected(Rejected::UnknownVersion {
+                    message_type: printable(message_type),
+                    version,
+                })
+            },
+            None => Classified::rejected(Rejected::UnknownType {
+                message_type: printable(message_type),
+                version,
+            }),
+        }
+    }
+
+    /// A tombstone has no envelope: a header of ours says what it deletes, or there is only one type.
+    fn tombstone(&self, record: &Record) -> Classified {
+        let entry = match record.header(TYPE_HEADER).map(std::str::from_utf8) {
+            Some(Ok(name)) => match self.types.get(name) {
+                None => {
+                    return Classified::rejected(Rejected::UnknownType {
+                        message_type: printable(name),
+                        version: 0,
+                    });
+                }
+                entry => entry,
+            },
+            Some(Err(_)) => None,
+            None if self.types.len() == 1 => self.types.values().next(),
+            None => None,
+        };
+        match entry {
+            Some(entry) if entry.ignored => Classified::ignored(&entry.name, 0),
+            Some(Type {
+                name,
+                all: Some(route),
+                ..
+            }) if record.key.is_some() => Classified {
+                route: *route,
+                message_type: name.clone(),
+                version: 0,
+                decided: None,
+            },
+            _ => Classified::rejected(Rejected::Tombstone),
+        }
+    }
+}
+
+impl Type {
+    fn new(name: &str, known: &'static [u32]) -> Self {
+        Self {
+            name: name.into(),
+            known,
+            all: None,
+            one: Vec::new(),
+            ignored: false,
+        }
+    }
+
+    fn route(&self, version: u32) -> Option<u32> {
+        let all = self.all.filter(|_| self.known.contains(&version));
+        all.or_else(|| {
+            let one = self.one.iter().find(|(one, _)| *one == version);
+            one.map(|&(_, route)| route)
+        })
+    }
+}
+
+impl Classified {
+    fn rejected(rejected: Rejected) -> Self {
+        Self {
+            route: NO_ROUTE,
+            message_type: Arc::default(),
+            version: 0,
+            decided: Some(Verdict::Rejected(rejected)),
+        }
+    }
+
+    fn ignored(message_type: &Arc<str>, version: u32) -> Self {
+        Self {
+            route: NO_ROUTE,
+            message_type: message_type.clone(),
+            version,
+            decided: Some(Verdict::Ignored),
+        }
+    }
+}

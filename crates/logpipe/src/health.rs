@@ -1,0 +1,271 @@
+//! How the consumers are: what each lane does, which are held and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::record::{Cursor, LaneId};
+use crate::store::Guarantee;
+
+/// A lane that has not come back to the run time for this long is stuck: its handler blocks the thread.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// A snapshot of a service.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// In the order in which they were added.
+    pub consumers: Vec<ConsumerHealth>,
+}
+
+/// A snapshot of a consumer.
+#[derive(Debug, Clone)]
+pub struct ConsumerHealth {
+    /// The consumer group.
+    pub group: String,
+    /// What it promises.
+    pub guarantee: Guarantee,
+    /// Messages that a handler took.
+    pub handled: u64,
+    /// Records that were parked.
+    pub parked: u64,
+    /// Records that were ignored, or skipped by a policy.
+    pub skipped: u64,
+    /// The lanes that are ours now.
+    pub lanes: Vec<LaneHealth>,
+}
+
+/// A snapshot of a lane.
+#[derive(Debug, Clone)]
+pub struct LaneHealth {
+    /// Which.
+    pub lane: LaneId,
+    /// What it does.
+    pub state: LaneState,
+    /// Everything up to here is settled.
+    pub cursor: Option<Cursor>,
+}
+
+/// What a lane does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LaneState {
+    /// Claiming the lane and opening its log.
+    Starting,
+    /// Handling records.
+    Running,
+    /// Everything there is, is settled.
+    Idle,
+    /// The store, the log or a dependency is down: it tries again.
+    Waiting(String),
+    /// Paused by a policy: why, and what to do.
+    Held(String),
+    /// Its handler blocks the thread.
+    Stuck,
+}
+
+impl Health {
+    /// No lane is held, stuck or waiting.
+    pub fn is_well(&self) -> bool {
+        let mut lanes = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
+        lanes.all(|lane| {
+            matches!(
+                lane.state,
+                LaneState::Starting | LaneState::Running | LaneState::Idle
+            )
+        })
+    }
+}
+
+impl fmt::Display for LaneState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Running => f.write_str("running"),
+            Self::Idle => f.write_str("idle"),
+            Self::Waiting(why) => write!(f, "waiting: {why}"),
+            Self::Held(why) => write!(f, "held: {why}"),
+            Self::Stuck => f.write_str("stuck: its handler blocks the thread"),
+        }
+    }
+}
+
+/// Where lanes write what they do, for health, idleness and the outcome.
+pub(crate) struct Board {
+    group: String,
+    guarantee: Guarantee,
+    lanes: Mutex<BTreeMap<LaneId, Status>>,
+    by_version: Mutex<BTreeMap<(Arc<str>, u32), u64>>,
+    handled: AtomicU64,
+    parked: AtomicU64,
+    skipped: AtomicU64,
+    /// A lane began or ceased to be idle.
+    pub(crate) changed: Notify,
+}
+
+struct Status {
+    state: LaneState,
+    since: Instant,
+    beat: Instant,
+    cursor: Option<Cursor>,
+}
+
+/// What a transaction settled.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) handled: Vec<(Arc<str>, u32, u64)>,
+    pub(crate) parked: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Tally {
+    pub(crate) fn handled(&mut self, message_type: &Arc<str>, version: u32) {
+        match self.handled.last_mut() {
+            Some((last, v, count)) if Arc::ptr_eq(last, message_type) && *v == version => {
+                *count += 1
+            }
+            _ => self.handled.push((message_type.clone(), version, 1)),
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        let handled: u64 = self.handled.iter().map(|(_, _, count)| count).sum();
+        handled + self.parked + self.skipped
+    }
+}
+
+impl Board {
+    pub(crate) fn new(group: &str, guarantee: Guarantee) -> Self {
+        Self {
+            group: group.into(),
+            guarantee,
+            lanes: Mutex::default(),
+            by_version: Mutex::default(),
+            handled: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<LaneId, Status>> {
+        self.lanes
+            .lock()
+            .expect("nothing panics while it holds the board")
+    }
+
+    /// A lane is ours and its task is about to start.
+    pub(crate) fn begin(&self, lane: &LaneId) {
+        self.set(lane, LaneState::Starting);
+    }
+
+    pub(crate) fn set(&self, lane: &LaneId, state: LaneState) {
+        let now = Instant::now();
+        let mut lanes = self.lanes();
+        let status = lanes.entry(lane.clone()).or_insert_with(|| Status {
+            state: LaneState::Starting,
+            since: now,
+            beat: now,
+            cursor: None,
+        });
+        status.beat = now;
+        if status.state != state {
+            status.state = state;
+            status.since = now;
+            drop(lanes);
+            self.changed.notify_waiters();
+            self.changed.notify_one();
+        }
+    }
+
+    /// The lane's task came back to the run time.
+    pub(crate) fn beat(&self, lane: &LaneId) {
+        if let Some(status) = self.lanes().get_mut(lane) {
+            status.beat = Instant::now();
+        }
+    }
+
+    pub(crate) fn cursor(&self, lane: &LaneId, cursor: &Cursor) {
+        if let Some(status) = self.lanes().get_mut(lane) {
+            status.cursor = Some(cursor.clone());
+        }
+    }
+
+    pub(crate) fn remove(&self, lane: &LaneId) {
+        self.lanes().remove(lane);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn add(&self, tally: Tally) {
+        let mut handled = 0;
+        if !tally.handled.is_empty() {
+            let mut by_version = self
+                .by_version
+                .lock()
+                .expect("nothing panics while it holds the board");
+            for (message_type, version, count) in tally.handled {
+                handled += count;
+                *by_version.entry((message_type, version)).or_default() += count;
+            }
+        }
+        self.handled.fetch_add(handled, Ordering::Relaxed);
+        self.parked.fetch_add(tally.parked, Ordering::Relaxed);
+        self.skipped.fetch_add(tally.skipped, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handled_of(&self, message_type: &str, version: u32) -> u64 {
+        let by_version = self
+            .by_version
+            .lock()
+            .expect("nothing panics while it holds the board");
+        let key = (Arc::from(message_type), version);
+        by_version.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Since when nothing happens in any lane; `None` while something does. `start` where there is no lane.
+    pub(crate) fn idle_since(&self, start: Instant) -> Option<Instant> {
+        self.lanes().values().try_fold(start, |latest, status| {
+            matches!(status.state, LaneState::Idle | LaneState::Held(_))
+                .then(|| latest.max(status.since))
+        })
+    }
+
+    pub(crate) fn held(&self) -> Vec<(LaneId, String)> {
+        let lanes = self.lanes();
+        let held = lanes
+            .iter()
+            .filter_map(|(lane, status)| match &status.state {
+                LaneState::Held(why) => Some((lane.clone(), why.clone())),
+                _ => None,
+            });
+        held.collect()
+    }
+
+    pub(crate) fn snapshot(&self) -> ConsumerHealth {
+        let now = Instant::now();
+        let lanes = self.lanes();
+        ConsumerHealth {
+            group: self.group.clone(),
+            guarantee: self.guarantee,
+            handled: self.handled.load(Ordering::Relaxed),
+            parked: self.parked.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+            lanes: lanes
+                .iter()
+                .map(|(lane, status)| LaneHealth {
+                    lane: lane.clone(),
+                    state: if now.duration_since(status.beat) > STUCK {
+                        LaneState::Stuck
+                    } else {
+                        status.state.clone()
+                    },
+                    cursor: status.cursor.clone(),
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! A service: consumers that run together, drain together, and end with one outcome.
+
+use std::fmt;
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::consumer::{Budget, Consumer};
+use crate::health::{Board, Health};
+use crate::producer::Producer;
+use crate::record::LaneId;
+use crate::{Error, Result, Store};
+
+/// Bytes that all lanes of a process may buffer, unless said otherwise.
+const BUFFER_BYTES: usize = 64 << 20;
+
+/// Consumers that run together.
+///
+/// Consumers drain first, producers flush after: what a handler sends while draining is still sent.
+#[must_use = "a service does nothing until it is run"]
+pub struct Service {
+    consumers: Vec<Member>,
+    producers: Vec<Producer>,
+    boards: Monitor,
+    buffer_bytes: usize,
+}
+
+struct Member {
+    group: Option<String>,
+    topics: Vec<String>,
+    check: Result,
+    run: Box<dyn FnOnce(Arc<Board>, Budget, Stop) -> BoxFuture<'static, Result<Outcome>> + Send>,
+}
+
+/// Looks at a service while it runs.
+#[derive(Clone, Default)]
+pub struct Monitor(Vec<Arc<Board>>);
+
+/// What a service did until it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "a held lane is in here, and the exit code"]
+pub struct Outcome {
+    /// Messages that a handler took.
+    pub handled: u64,
+    /// Records that were parked.
+    pub parked: u64,
+    /// Records that were ignored, or skipped by a policy.
+    pub skipped: u64,
+    /// Lanes that were held, and why.
+    pub held: Vec<HeldLane>,
+}
+
+/// A lane that did not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLane {
+    /// The consumer group.
+    pub consumer: String,
+    /// The lane.
+    pub lane: LaneId,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+impl Outcome {
+    /// 0, or 1 where a lane is held.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(!self.held.is_empty()))
+    }
+}
+
+impl fmt::Display for HeldLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is held for {}: {}",
+            self.lane, self.consumer, self.why
+        )
+    }
+}
+
+impl Service {
+    /// Without consumers yet.
+    pub fn new() -> Self {
+        Self {
+            consumers: Vec::new(),
+            producers: Vec::new(),
+            boards: Monitor::default(),
+            buffer_bytes: BUFFER_BYTES,
+        }
+    }
+
+    /// Adds a consumer.
+    pub fn with<S: Store>(mut self, consumer: Consumer<S>) -> Self {
+        let group = consumer.name().map(str::to_owned);
+        let board = Board::new(group.as_deref().unwrap_or_default(), consumer.guarantee());
+        self.boards.0.push(Arc::new(board));
+        self.consumers.push(Member {
+            group,
+            topics: consumer.topics().to_vec(),
+            check: consumer.check_only(),
+            run: Box::new(move |board, budget, stop| consumer.run(board, budget, stop)),
+        });
+        self
+    }
+
+    /// Adds a producer that handlers send with: it is flushed once the consumers are drained.
+    pub fn flush(mut self, producer: &Producer) -> Self {
+        self.producers.push(producer.clone());
+        self
+    }
+
+    /// Bytes that all lanes of this service may buffer, together.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer_bytes = bytes;
+        self
+    }
+
+    /// How the consumers are, now.
+    pub fn health(&self) -> Health {
+        self.boards.health()
+    }
+
+    /// A handle that outlives the call of [`Service::run`].
+    pub fn monitor(&self) -> Monitor {
+        self.boards.clone()
+    }
+
+    /// Runs until every consumer has ended by itself: idle, or with its N records.
+    pub async fn run(self) -> Result<Outcome> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// Runs until `signal` resolves, then drains; see [`shutdown_signal`].
+    pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Outcome> {
+        self.check()?;
+        let (asking, asked) = watch::channel(false);
+        let budget = Budget::new(self.buffer_bytes);
+        let mut tasks = JoinSet::new();
+        for (member, board) in self.consumers.into_iter().zip(&self.boards.0) {
+            tasks.spawn((member.run)(
+                board.clone(),
+                budget.clone(),
+                Stop(asked.clone()),
+            ));
+        }
+        tokio::pin!(signal);
+        let mut outcome = Outcome::default();
+        let mut failure = None;
+        let mut signalled = false;
+        loop {
+            let ended = tokio::select! {
+                () = &mut signal, if !signalled => {
+                    signalled = true;
+                    asking.send_replace(true);
+                    continue;
+                }
+                ended = tasks.join_next() => ended,
+            };
+            let result = match ended {
+                None => break,
+                Some(Ok(result)) => result,
+                Some(Err(error)) => Err(Error::permanent(format!(
+                    "a consumer's task ended: {error}"
+                ))),
+            };
+            match result {
+                Ok(one) => outcome.add(one),
+                // One that stops, stops all.
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    asking.send_replace(true);
+                }
+            }
+        }
+        for producer in &self.producers {
+            let flushed = producer.flush().await;
+            if let Err(error) = flushed {
+                failure.get_or_insert(error.context("flushing a producer"));
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(outcome),
+        }
+    }
+
+    fn check(&self) -> Result {
+        let mut seen = std::collections::HashSet::new();
+        for member in &self.consumers {
+            if let Err(error) = &member.check {
+                return Err(Error::permanent(error));
+            }
+            for topic in &member.topics {
+                if !seen.insert((&member.group, topic)) {
+                    return Err(Error::permanent(format!(
+                        "two consumers of this service read `{topic}` as group `{}`: they would take each other's lanes; give them different groups, or register all handlers on one",
+                        member.group.as_deref().unwrap_or_default()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, other: Self) {
+        self.handled += other.handled;
+        self.parked += other.parked;
+        self.skipped += other.skipped;
+        self.held.extend(other.held);
+    }
+}
+
+impl Monitor {
+    /// How the consumers are, now.
+    pub fn health(&self) -> Health {
+        Health {
+            consumers: self.0.iter().map(|board| board.snapshot()).collect(),
+        }
+    }
+
+    /// How many messages of this type and version handlers took, over all consumers.
+    pub fn handled_of(&self, message_type: &str, version: u32) -> u64 {
+        let boards = self.0.iter();
+        boards
+            .map(|board| board.handled_of(message_type, version))
+            .sum()
+    }
+}
+
+/// Tells a consumer to drain.
+#[derive(Clone)]
+pub(crate) struct Stop(pub(crate) watch::Receiver<bool>);
+
+impl Stop {
+    /// Resolves once that is asked, or when nobody is left to ask.
+    pub(crate) async fn asked(&mut self) {
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
+}
+
+/// Resolves on SIGTERM or SIGINT.
+pub async fn shutdown_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM can't be listened for; SIGINT can");
+                interrupt().await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    interrupt().await;
+}
+
+async fn interrupt() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "SIGINT can't be listened for");
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,198 @@
+//! Routing, policies, bounds, and what a service refuses to start.
+
+use std::time::Duration;
+
+use logpipe::policy::Policy;
+use logpipe::store::{Administration, Filter, Guarantee, Memory};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store};
+
+use crate::note::{Note, Note2, Note3, Seen, Stranger, note};
+
+const IDLE: Duration = Duration::from_secs(30);
+
+/// A consumer of both versions that leaves in `seen` what version 1 brings.
+fn consumer<S: Store>(log: &Log, store: S, seen: &Seen) -> Consumer<S> {
+    Consumer::with_store(log.source("notes"), store)
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            seen.push(&note);
+            Ok(())
+        })
+        .on(async |_: Note2, _: &mut Cx<S>| Ok(()))
+        .idle_timeout(IDLE)
+}
+
+async fn run<S: Store>(consumer: Consumer<S>) -> Outcome {
+    Service::new().with(consumer).run().await.unwrap()
+}
+
+async fn send(log: &Log, notes: &[Note]) {
+    let producer = log.producer("notes").await.unwrap();
+    producer.send_all(notes).await.unwrap();
+}
+
+async fn parked(store: &Memory) -> Vec<String> {
+    let parked = store.parked(&Filter::default(), None, 100).await.unwrap();
+    parked.into_iter().map(|parked| parked.reason.kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_is_handled_once_and_keys_stay_in_order() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    let notes: Vec<Note> = (0..2_000).map(|n| note(&format!("k{}", n % 7), n)).collect();
+    send(&log, &notes).await;
+    let outcome = run(consumer(&log, store.clone(), &seen)).await;
+    assert_eq!(outcome.handled, 2_000);
+    for key in 0..7 {
+        assert!(seen.of(&format!("k{key}")).is_sorted());
+    }
+    // The second run finds nothing to do, and what is new.
+    send(&log, &[note("k1", 2_000)]).await;
+    assert_eq!(run(consumer(&log, store, &seen)).await.handled, 1);
+    assert_eq!(seen.all().len(), 2_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_in_the_log_work_alike() {
+    let (log, seen) = (Log::memory(), Seen::default());
+    send(&log, &[note("a", 1), note("b", 2)]).await;
+    let once = || consumer(&log, Broker, &seen).dead_letter("dead");
+    assert_eq!(run(once()).await.handled, 2);
+    send(&log, &[note("a", 3)]).await;
+    assert_eq!(run(once()).await.handled, 1);
+    assert_eq!(seen.of("a"), [1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_class_meets_its_policy() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    let producer = log.producer("notes").await.unwrap();
+    producer.send(&Stranger).await.unwrap();
+    producer.send(&note("a", 1)).await.unwrap();
+    let outcome = run(consumer(&log, store.clone(), &seen)).await;
+    assert_eq!((outcome.handled, outcome.parked, outcome.held.len()), (1, 1, 0));
+    assert_eq!(parked(&store).await, ["UnknownType"]);
+
+    // A version from the future holds its lane: the log still has the record after the deploy.
+    producer.send(&Note3).await.unwrap();
+    let outcome = run(consumer(&log, store.clone(), &seen)).await;
+    assert_eq!(outcome.held.len(), 1);
+    assert!(outcome.held[0].why.contains("unknown version 3 of note"), "{:?}", outcome.held);
+    assert_eq!(outcome.parked, 0);
+
+    // What is to be skipped is skipped; what is to stop, stops.
+    let stopping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Stop);
+    let error = Service::new().with(stopping).run().await.unwrap_err();
+    assert!(error.to_string().contains("unknown version 3 of note"), "{error}");
+    let skipping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Skip);
+    assert_eq!(run(skipping).await.skipped, 1);
+    assert_eq!(run(consumer(&log, store, &seen)).await, Outcome::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_record_is_retried_then_parked_and_blocks_its_key_alone() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    send(&log, &[note("bad", 0), note("good", 1), note("bad", 2), note("good", 3)]).await;
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            seen.push(&note);
+            match &*note.id {
+                "bad" => Err(Error::msg("no")),
+                _ => Ok(()),
+            }
+        })
+        .on(async |_: Note2, _| Ok(()))
+        .idle_timeout(IDLE);
+    let outcome = run(consumer).await;
+    assert_eq!((outcome.handled, outcome.parked), (2, 2));
+    assert_eq!(seen.times(0), 5, "the default number of attempts");
+    assert_eq!(seen.times(2), 0, "it queues behind the record of its key");
+    assert_eq!(parked(&store).await, ["Failed", "Queued"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_and_a_deadline_count_as_attempts() {
+    let (log, store) = (Log::memory(), Memory::new());
+    send(&log, &[note("panics", 0), note("hangs", 1), note("works", 2)]).await;
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on(async |note: Note, _: &mut Cx<Memory>| match &*note.id {
+            "panics" => panic!("as it must"),
+            "hangs" => std::future::pending().await,
+            _ => Ok(()),
+        })
+        .on(async |_: Note2, _| Ok(()))
+        .idle_timeout(IDLE);
+    let outcome = run(consumer).await;
+    assert_eq!((outcome.handled, outcome.parked), (1, 2));
+    let mut kinds = parked(&store).await;
+    kinds.sort();
+    assert_eq!(kinds, ["Deadline", "Panicked"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stops_after_n_and_begins_no_other() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    let notes: Vec<Note> = (0..100).map(|n| note(&format!("k{n}"), n)).collect();
+    send(&log, &notes).await;
+    let outcome = run(consumer(&log, store.clone(), &seen).stop_after(42)).await;
+    assert_eq!(outcome.handled, 42);
+    assert_eq!(seen.all().len(), 42);
+    run(consumer(&log, store, &seen)).await;
+    assert_eq!(seen.all().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_is_down_uses_no_attempt() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    send(&log, &[note("a", 0), note("a", 1)]).await;
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, cx| {
+            seen.push(&note);
+            assert_eq!(cx.attempt(), 1);
+            match seen.times(0) {
+                0..50 => Err(Error::unavailable("the other service is down")),
+                _ => Ok(()),
+            }
+        })
+        .on(async |_: Note2, _| Ok(()))
+        .idle_timeout(IDLE);
+    let outcome = run(consumer).await;
+    assert_eq!((outcome.handled, outcome.parked), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_work_does_not_start() {
+    let log = Log::memory();
+    let seen = Seen::default();
+    let complete = || consumer(&log, Memory::new(), &seen);
+    let bare = || Consumer::with_store(log.source("notes"), Memory::new()).group("test");
+    let note_only = bare().on(async |_: Note, _| Ok(()));
+    let table = [
+        (Service::new().with(note_only), "versions that nobody handles: v2"),
+        (
+            Service::new().with(complete().on(async |_: Note, _| Ok(()))),
+            "handled twice",
+        ),
+        (Service::new().with(complete().ignore("note")), "handled and ignored"),
+        (Service::new().with(complete()).with(complete()), "two consumers"),
+        (
+            Service::new().with(complete().require(Guarantee::EffectsOnce)),
+            "requires",
+        ),
+        (
+            Service::new().with(consumer(&log, Broker, &seen)),
+            "nowhere to: add `.dead_letter(\"topic\")`",
+        ),
+        (
+            Service::new().with(Consumer::with_store(log.source("notes"), Memory::new())),
+            "has no group",
+        ),
+    ];
+    for (service, words) in table {
+        let error = service.run().await.unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

@@ -30,6 +30,8 @@ struct Driver<S: Store> {
     /// Set once: by when all lanes have to be drained.
     draining: Option<Instant>,
     failure: Option<Error>,
+    /// Assigned while draining.
+    unwanted: Vec<LaneId>,
     /// As it was when draining began.
     held: Vec<(LaneId, String)>,
     troubles: u32,
@@ -56,6 +58,7 @@ pub(super) async fn drive<S: Store>(
         joined: None,
         draining: None,
         failure: None,
+        unwanted: Vec::new(),
         held: Vec::new(),
         troubles: 0,
     };
@@ -92,6 +95,7 @@ pub(super) async fn drive<S: Store>(
     let Driver {
         mut tasks,
         failure,
+        unwanted,
         held,
         shared: other,
         ..
@@ -100,6 +104,11 @@ pub(super) async fn drive<S: Store>(
     drop(other);
     let snapshot = shared.board.snapshot();
     let group = shared.group.clone();
+    for lane in unwanted {
+        if let Err(error) = shared.source.release(&lane).await {
+            debug!(%lane, %error, "a lane that came while draining was not released");
+        }
+    }
     if let Some(shared) = Arc::into_inner(shared) {
         match tokio::time::timeout(LEAVE, shared.source.leave()).await {
             Ok(Ok(())) => {}
@@ -164,7 +173,7 @@ impl<S: Store> Driver<S> {
             Event::Assigned(lanes) => {
                 self.joined.get_or_insert_with(Instant::now);
                 for assigned in lanes {
-                    self.assigned(assigned).await;
+                    self.assigned(assigned);
                 }
             }
             Event::Joined => {
@@ -192,12 +201,11 @@ impl<S: Store> Driver<S> {
         }
     }
 
-    async fn assigned(&mut self, assigned: Assigned) {
+    fn assigned(&mut self, assigned: Assigned) {
         let lane = &assigned.lane;
         if self.draining.is_some() {
-            if let Err(error) = self.shared.source.release(lane).await {
-                debug!(%lane, %error, "a lane that came while draining was not released");
-            }
+            // Given back before it is opened; at the end, for until then the log may hand it to us again at once.
+            self.unwanted.push(lane.clone());
             return;
         }
         if let Some(running) = self.lanes.get_mut(lane) {

@@ -33,13 +33,18 @@ async fn send(log: &Log, notes: &[Note]) {
 
 async fn parked(store: &Memory) -> Vec<String> {
     let parked = store.parked(&Filter::default(), None, 100).await.unwrap();
-    parked.into_iter().map(|parked| parked.reason.kind).collect()
+    parked
+        .into_iter()
+        .map(|parked| parked.reason.kind)
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_message_is_handled_once_and_keys_stay_in_order() {
     let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
-    let notes: Vec<Note> = (0..2_000).map(|n| note(&format!("k{}", n % 7), n)).collect();
+    let notes: Vec<Note> = (0..2_000)
+        .map(|n| note(&format!("k{}", n % 7), n))
+        .collect();
     send(&log, &notes).await;
     let outcome = run(consumer(&log, store.clone(), &seen)).await;
     assert_eq!(outcome.handled, 2_000);
@@ -70,20 +75,30 @@ async fn each_class_meets_its_policy() {
     producer.send(&Stranger).await.unwrap();
     producer.send(&note("a", 1)).await.unwrap();
     let outcome = run(consumer(&log, store.clone(), &seen)).await;
-    assert_eq!((outcome.handled, outcome.parked, outcome.held.len()), (1, 1, 0));
+    assert_eq!(
+        (outcome.handled, outcome.parked, outcome.held.len()),
+        (1, 1, 0)
+    );
     assert_eq!(parked(&store).await, ["UnknownType"]);
 
     // A version from the future holds its lane: the log still has the record after the deploy.
     producer.send(&Note3).await.unwrap();
     let outcome = run(consumer(&log, store.clone(), &seen)).await;
     assert_eq!(outcome.held.len(), 1);
-    assert!(outcome.held[0].why.contains("unknown version 3 of note"), "{:?}", outcome.held);
+    assert!(
+        outcome.held[0].why.contains("unknown version 3 of note"),
+        "{:?}",
+        outcome.held
+    );
     assert_eq!(outcome.parked, 0);
 
     // What is to be skipped is skipped; what is to stop, stops.
     let stopping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Stop);
     let error = Service::new().with(stopping).run().await.unwrap_err();
-    assert!(error.to_string().contains("unknown version 3 of note"), "{error}");
+    assert!(
+        error.to_string().contains("unknown version 3 of note"),
+        "{error}"
+    );
     let skipping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Skip);
     assert_eq!(run(skipping).await.skipped, 1);
     assert_eq!(run(consumer(&log, store, &seen)).await, Outcome::default());
@@ -92,7 +107,16 @@ async fn each_class_meets_its_policy() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_record_is_retried_then_parked_and_blocks_its_key_alone() {
     let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
-    send(&log, &[note("bad", 0), note("good", 1), note("bad", 2), note("good", 3)]).await;
+    send(
+        &log,
+        &[
+            note("bad", 0),
+            note("good", 1),
+            note("bad", 2),
+            note("good", 3),
+        ],
+    )
+    .await;
     let consumer = Consumer::with_store(log.source("notes"), store.clone())
         .group("test")
         .on_with(seen.clone(), async |seen, note: Note, _cx| {
@@ -114,7 +138,11 @@ async fn a_failing_record_is_retried_then_parked_and_blocks_its_key_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_and_a_deadline_count_as_attempts() {
     let (log, store) = (Log::memory(), Memory::new());
-    send(&log, &[note("panics", 0), note("hangs", 1), note("works", 2)]).await;
+    send(
+        &log,
+        &[note("panics", 0), note("hangs", 1), note("works", 2)],
+    )
+    .await;
     let consumer = Consumer::with_store(log.source("notes"), store.clone())
         .group("test")
         .on(async |note: Note, _: &mut Cx<Memory>| match &*note.id {
@@ -139,7 +167,7 @@ async fn it_stops_after_n_and_begins_no_other() {
     let outcome = run(consumer(&log, store.clone(), &seen).stop_after(42)).await;
     assert_eq!(outcome.handled, 42);
     assert_eq!(seen.all().len(), 42);
-    run(consumer(&log, store, &seen)).await;
+    let _ = run(consumer(&log, store, &seen)).await;
     assert_eq!(seen.all().len(), 100);
 }
 
@@ -171,13 +199,22 @@ async fn what_can_not_work_does_not_start() {
     let bare = || Consumer::with_store(log.source("notes"), Memory::new()).group("test");
     let note_only = bare().on(async |_: Note, _| Ok(()));
     let table = [
-        (Service::new().with(note_only), "versions that nobody handles: v2"),
+        (
+            Service::new().with(note_only),
+            "versions that nobody handles: v2",
+        ),
         (
             Service::new().with(complete().on(async |_: Note, _| Ok(()))),
             "handled twice",
         ),
-        (Service::new().with(complete().ignore("note")), "handled and ignored"),
-        (Service::new().with(complete()).with(complete()), "two consumers"),
+        (
+            Service::new().with(complete().ignore("note")),
+            "handled and ignored",
+        ),
+        (
+            Service::new().with(complete()).with(complete()),
+            "two consumers",
+        ),
         (
             Service::new().with(complete().require(Guarantee::EffectsOnce)),
             "requires",

@@ -91,7 +91,10 @@ impl Seen {
 
     pub fn of(&self, id: &str) -> Vec<i64> {
         let all = self.all();
-        all.iter().filter(|(i, _)| i == id).map(|(_, n)| *n).collect()
+        all.iter()
+            .filter(|(i, _)| i == id)
+            .map(|(_, n)| *n)
+            .collect()
     }
 
     /// How often the handler was called for this number.

@@ -231,6 +231,7 @@ fn not_finite() -> Fault {
     Fault::invalid("not a finite number")
 }
 
+#[cfg(feature = "json")]
 #[cold]
 fn out_of_range() -> Fault {
     Fault::invalid("the number is out of range")

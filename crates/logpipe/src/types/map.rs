@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use indexmap::IndexMap;
 
-use crate::codec::{Fault, Late, Reader, Wire, Writer};
+use crate::codec::{Fault, Reader, Wire, Writer};
 
 /// A map from text to `T` that keeps its order; two are equal when they hold the same entries in any order.
 ///
@@ -98,19 +98,24 @@ impl<T: Wire> Wire for Map<T> {
     fn read<'a, R: Reader<'a>>(reader: &mut R) -> Result<Self, Fault> {
         let mut object = reader.object()?;
         let mut map = Self::new();
-        let mut late = Late::new();
+        let mut overruled = Overruled::default();
         while let Some(key) = reader.key(&mut object)? {
             let key = key.into_owned();
             let mark = reader.mark();
             match T::read(reader) {
                 Ok(value) => {
-                    late.clear(&key);
+                    overruled.clear(&key);
                     map.insert(key, value);
                 }
-                Err(fault) => late.keep(reader, mark, key, fault.entry())?,
+                Err(fault) if fault.is_malformed() => return Err(fault),
+                Err(fault) => {
+                    reader.rewind(mark);
+                    reader.skip()?;
+                    overruled.keep(key, fault.entry());
+                }
             }
         }
-        late.finish()?;
+        overruled.finish()?;
         Ok(map)
     }
 
@@ -126,5 +131,35 @@ impl<T: Wire> Wire for Map<T> {
     fn check(&self) -> Result<(), Fault> {
         self.values()
             .try_for_each(|value| value.check().map_err(Fault::entry))
+    }
+}
+
+/// The keys whose last value so far is invalid: as [`Late`](crate::codec::Late), for keys that the sender chooses. Any
+/// number of them costs linear time, and no more memory than as many valid ones.
+#[derive(Default)]
+struct Overruled(Option<IndexMap<String, Option<Fault>>>);
+
+impl Overruled {
+    fn clear(&mut self, key: &String) {
+        if let Some(faults) = &mut self.0 {
+            faults.swap_remove(key);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, key: String, fault: Fault) {
+        /// One is told in the end; more than one is kept for when the first is overruled.
+        const KEPT: usize = 8;
+        let faults = self.0.get_or_insert_with(IndexMap::new);
+        let fault = (faults.len() < KEPT).then_some(fault);
+        faults.insert(key, fault);
+    }
+
+    fn finish(self) -> Result<(), Fault> {
+        let Some(faults) = self.0.filter(|faults| !faults.is_empty()) else {
+            return Ok(());
+        };
+        let told = faults.into_values().flatten().next();
+        Err(told.unwrap_or_else(|| Fault::invalid("no value of the map's type").entry()))
     }
 }

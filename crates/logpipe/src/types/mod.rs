@@ -35,15 +35,13 @@ pub use time::Time;
 pub use uri::Uri;
 pub use value::Value;
 
-use crate::codec::Wire;
-
 /// A constant of a schema. The generator has read the same text by the same schema.
 ///
 /// # Panics
 /// When the text is no value of the type, so that the schema and the generated code do not belong together.
 #[doc(hidden)]
 #[cfg(feature = "json")]
-pub fn from_schema<T: Wire>(text: &str) -> T {
+pub fn from_schema<T: crate::codec::Wire>(text: &str) -> T {
     let mut reader = crate::codec::JsonReader::new(text);
     T::read(&mut reader).expect("a constant of the schema is a value of its type")
 }

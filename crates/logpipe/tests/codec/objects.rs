@@ -160,6 +160,17 @@ fn of_duplicate_members_the_last_wins_whatever_the_others_were() {
     assert_eq!(broken.expect_err("malformed").kind(), "Malformed");
 }
 
+#[test]
+fn invalid_entries_cost_linear_time() {
+    let entries: Vec<String> = (0..200_000).map(|index| format!("\"{index}\":0")).collect();
+    let message = with(&format!("\"map\":{{{}}}", entries.join(",")));
+    let (path, reason) = invalid::<Forms>(&message);
+    assert_eq!(
+        (&*path, &*reason),
+        ("/map/*", "expected a string, found a number")
+    );
+}
+
 #[derive(Debug)]
 struct Shut {
     a: Option<u8>,

@@ -143,6 +143,14 @@ async fn several_processes_write_and_read_one_log() {
     }
     positions.sort_unstable();
     assert_eq!(positions, (1..=100).collect::<Vec<u64>>());
+
+    // Now the one writes alone, and the other has nothing but the file to hear of it.
+    for n in 0..10 {
+        assert_eq!(read(&mut *reader).await, [""; 0]);
+        send(&a, &n.to_string()).await;
+        soon("the reader wakes", reader.ready()).await.unwrap();
+        assert_eq!(read(&mut *reader).await, [n.to_string()]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,6 +94,8 @@ struct Lowering<'a, 'd> {
     queue: VecDeque<(Place, TypeId)>,
     /// Defaults to check when all types are there: the field's type and index, and the default's place.
     defaults: Vec<(TypeId, usize, Place)>,
+    /// Where the references that were followed end.
+    targets: BTreeMap<Place, Option<Place>>,
     /// What references led to.
     reached: BTreeSet<Place>,
 }
@@ -146,6 +148,7 @@ impl<'a, 'd> Lowering<'a, 'd> {
             open: BTreeMap::new(),
             queue: VecDeque::new(),
             defaults: Vec::new(),
+            targets: BTreeMap::new(),
             reached: BTreeSet::new(),
         }
     }
@@ -239,43 +242,51 @@ impl<'a, 'd> Lowering<'a, 'd> {
         if !self.has_room(from, Severity::Error) {
             return None;
         }
+        let mut way = BTreeSet::new();
         let mut here = from;
-        let mut seen = BTreeSet::new();
-        while let Some(reference) = self.at(here).get("$ref") {
-            let schema = self.at(here);
-            if !seen.insert(here) {
-                let message = "this reference leads back to itself, and never to a schema";
-                self.error(
-                    here,
-                    reference,
-                    message,
-                    "let one of the references on the way be a schema",
-                );
-                return None;
+        let target = loop {
+            if let Some(&known) = self.targets.get(&here) {
+                break known;
             }
-            self.beside_reference(here, schema);
-            let Some(text) = reference.as_str() else {
-                self.error(
-                    here,
-                    reference,
-                    format!("`$ref` is a string, not {}", reference.kind()),
-                    "",
-                );
-                return None;
+            let Some(reference) = self.at(here).get("$ref") else {
+                break Some(here);
             };
-            match self.documents.resolve(here, text) {
-                Ok(found) => {
-                    self.reached.insert(found);
-                    here = found;
-                }
-                Err(Unresolved::Broken) => return None,
-                Err(Unresolved::Fault(message, help)) => {
-                    self.error(here, reference, message, help);
-                    return None;
-                }
+            if !way.insert(here) {
+                let message = "this reference leads back to itself, and never to a schema";
+                let help = "let one of the references on the way be a schema";
+                self.error(here, reference, message, help);
+                break None;
+            }
+            match self.refer(here, reference) {
+                Some(next) => here = next,
+                None => break None,
+            }
+        };
+        // Who comes to any of them later need not go the rest of the way again.
+        self.targets
+            .extend(way.into_iter().map(|place| (place, target)));
+        target
+    }
+
+    /// Follows one reference.
+    fn refer(&mut self, from: Place, reference: Json<'_>) -> Option<Place> {
+        self.beside_reference(from, self.at(from));
+        let Some(text) = reference.as_str() else {
+            let message = format!("`$ref` is a string, not {}", reference.kind());
+            self.error(from, reference, message, "");
+            return None;
+        };
+        match self.documents.resolve(from, text) {
+            Ok(found) => {
+                self.reached.insert(found);
+                Some(found)
+            }
+            Err(Unresolved::Broken) => None,
+            Err(Unresolved::Fault(message, help)) => {
+                self.error(from, reference, message, help);
+                None
             }
         }
-        Some(here)
     }
 
     /// A type to be filled in.

@@ -176,6 +176,11 @@ fn many_of_one_thing_cost_no_square() {
         "lost references",
         &message(&list(&refs, 15_000), &definitions),
     );
+    let chain = |index: usize| format!(r##""d{index}": {{"$ref": "#/$defs/d{}"}}"##, index + 1);
+    let chain = format!(r#", "$defs": {{{}, "d9000": true}}"#, list(&chain, 9000));
+    let refs = |index: usize| format!(r##""p{index}": {{"$ref": "#/$defs/d{}"}}"##, index % 7);
+    let (_, diagnostics) = read_soon("long ways", &message(&list(&refs, 9000), &chain));
+    assert_eq!(diagnostics.len(), 0);
     let text = "x".repeat(200_000);
     let shared = format!(
         r#", "$defs": {{"d": {{"type": "string", "description": "{text}", "default": "{text}"}}}}"#

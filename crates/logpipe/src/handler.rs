@@ -38,7 +38,10 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    fn open<'a>(&self, value: Option<&'a [u8]>) -> Result<envelope::Envelope<'a>, Failure> {
+    pub(crate) fn open<'a>(
+        &self,
+        value: Option<&'a [u8]>,
+    ) -> Result<envelope::Envelope<'a>, Failure> {
         let open = if self.exact {
             envelope::open_exact
         } else {
@@ -262,6 +265,20 @@ impl<S: Store> Route<S> {
                 handler,
                 any: PhantomData::<fn() -> A>,
             }),
+        }
+    }
+
+    /// All versions of a type, by a handler that decodes for itself.
+    pub(crate) fn any<H: Handle<S> + 'static>(
+        message_type: &'static str,
+        known: &'static [u32],
+        handler: Arc<H>,
+    ) -> Self {
+        Self {
+            message_type,
+            takes: Takes::All,
+            known,
+            handler,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -103,6 +103,7 @@ pub(crate) struct Board {
     handled: AtomicU64,
     parked: AtomicU64,
     skipped: AtomicU64,
+    joined: AtomicBool,
     /// A lane began or ceased to be idle.
     pub(crate) changed: Notify,
 }
@@ -112,6 +113,11 @@ struct Status {
     since: Instant,
     beat: Instant,
     cursor: Option<Cursor>,
+}
+
+/// Where redriving stands on the board: like a lane, so that a consumer is not idle while parked records go again.
+pub(crate) fn redrive_place() -> LaneId {
+    LaneId::new("parked", "redrive")
 }
 
 /// What a transaction settled.
@@ -148,6 +154,7 @@ impl Board {
             handled: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            joined: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -197,6 +204,7 @@ impl Board {
 
     pub(crate) fn remove(&self, lane: &LaneId) {
         self.lanes().remove(lane);
+        self.changed.notify_waiters();
         self.changed.notify_one();
     }
 
@@ -217,13 +225,36 @@ impl Board {
         self.skipped.fetch_add(tally.skipped, Ordering::Relaxed);
     }
 
-    pub(crate) fn handled_of(&self, message_type: &str, version: u32) -> u64 {
+    pub(crate) fn handled(&self) -> Vec<(String, u32, u64)> {
         let by_version = self
             .by_version
             .lock()
             .expect("nothing panics while it holds the board");
-        let key = (Arc::from(message_type), version);
-        by_version.get(&key).copied().unwrap_or(0)
+        let lines = by_version.iter();
+        lines
+            .map(|((message_type, version), count)| (message_type.to_string(), *version, *count))
+            .collect()
+    }
+
+    /// The group is joined: from now on a consumer without lanes has nothing to do.
+    pub(crate) fn joined(&self) {
+        self.joined.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    /// Resolves when the group is joined and no lane has anything to do.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let joined = self.joined.load(Ordering::Acquire);
+            if joined && self.idle_since(Instant::now()).is_some() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Since when nothing happens in any lane; `None` while something does. `start` where there is no lane.
@@ -256,6 +287,7 @@ impl Board {
             skipped: self.skipped.load(Ordering::Relaxed),
             lanes: lanes
                 .iter()
+                .filter(|(lane, _)| **lane != redrive_place())
                 .map(|(lane, status)| LaneHealth {
                     lane: lane.clone(),
                     state: if now.duration_since(status.beat) > STUCK {

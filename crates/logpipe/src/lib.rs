@@ -4,6 +4,7 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod consumer;
+mod deliveries;
 pub mod dispatch;
 pub mod envelope;
 mod error;
@@ -34,6 +35,7 @@ pub mod testing;
 pub mod types;
 
 pub use consumer::Consumer;
+pub use deliveries::{Deliveries, Delivery, Receipt};
 pub use dispatch::{Schema, generated_for};
 pub use envelope::Body;
 pub use error::{Error, Result};

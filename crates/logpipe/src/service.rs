@@ -9,14 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::consumer::{Budget, Consumer};
+use crate::consumer::{BUFFER_BYTES, Budget, Consumer};
 use crate::health::{Board, Health};
 use crate::producer::Producer;
 use crate::record::LaneId;
 use crate::{Error, Result, Store};
-
-/// Bytes that all lanes of a process may buffer, unless said otherwise.
-const BUFFER_BYTES: usize = 64 << 20;
 
 /// Consumers that run together.
 ///
@@ -122,6 +119,18 @@ impl Service {
     /// How the consumers are, now.
     pub fn health(&self) -> Health {
         self.boards.health()
+    }
+
+    /// What the consumers read, each topic once.
+    pub(crate) fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = self
+            .consumers
+            .iter()
+            .flat_map(|member| member.topics.clone())
+            .collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
     }
 
     /// A handle that outlives the call of [`Service::run`].
@@ -230,12 +239,16 @@ impl Monitor {
         }
     }
 
-    /// How many messages of this type and version handlers took, over all consumers.
-    pub fn handled_of(&self, message_type: &str, version: u32) -> u64 {
-        let boards = self.0.iter();
-        boards
-            .map(|board| board.handled_of(message_type, version))
-            .sum()
+    /// How many messages of each type and version handlers took; one line for each consumer.
+    pub(crate) fn handled(&self) -> Vec<(String, u32, u64)> {
+        self.0.iter().flat_map(|board| board.handled()).collect()
+    }
+
+    /// Resolves when every consumer has joined its group and has nothing to do.
+    pub(crate) async fn quiet(&self) {
+        for board in &self.0 {
+            board.quiet().await;
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! A running consumer: follows the group's events and keeps one task for each lane that is ours.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::worker::{Command, Exit, Worker};
 use super::{Shared, redrive};
+use crate::health::redrive_place;
 use crate::record::LaneId;
 use crate::service::{HeldLane, Outcome, Stop};
 use crate::source::{Assigned, Event, backoff};
@@ -49,6 +49,10 @@ pub(super) async fn drive<S: Store>(
     mut stop: Stop,
 ) -> Result<Outcome> {
     let (redriving, redrive_stop) = watch::channel(false);
+    if !S::KEPT_BY_LOG {
+        // Looked for before the consumer can be idle.
+        shared.board.begin(&redrive_place());
+    }
     let redrive = tokio::spawn(redrive::run(shared.clone(), redrive_stop));
     let mut driver = Driver {
         shared: shared.clone(),
@@ -171,15 +175,12 @@ impl<S: Store> Driver<S> {
         self.troubles = 0;
         match event {
             Event::Assigned(lanes) => {
-                self.joined.get_or_insert_with(Instant::now);
                 for assigned in lanes {
                     self.assigned(assigned);
                 }
+                self.joined();
             }
-            Event::Joined => {
-                self.joined.get_or_insert_with(Instant::now);
-                self.shared.board.changed.notify_one();
-            }
+            Event::Joined => self.joined(),
             Event::Revoking { lanes, deadline } => {
                 debug!(consumer = self.shared.group, ?lanes, "revoking");
                 let by = Instant::from_std(deadline);
@@ -191,6 +192,11 @@ impl<S: Store> Driver<S> {
             }
             Event::Incident(lane, gap) => self.command(&[lane], &Command::Incident(gap)),
         }
+    }
+
+    fn joined(&mut self) {
+        self.joined.get_or_insert_with(Instant::now);
+        self.shared.board.joined();
     }
 
     fn command(&self, lanes: &[LaneId], command: &Command) {
@@ -275,16 +281,4 @@ impl<S: Store> Driver<S> {
             });
         }
     }
-}
-
-/// Keeps the types of the driver's futures in one place for the reader of compiler messages.
-#[expect(
-    dead_code,
-    reason = "checked at compile time: consumers run on any thread"
-)]
-fn is_send<S: Store>(
-    shared: Arc<Shared<S>>,
-    stop: Stop,
-) -> impl Future<Output = Result<Outcome>> + Send {
-    drive(shared, None, stop)
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use self::dead_letter::DeadLetter;
-pub(crate) use self::quota::Budget;
 use self::quota::Quota;
+pub(crate) use self::quota::{BUFFER_BYTES, Budget};
 use self::router::Router;
 use self::run::Rules;
 pub use self::settings::Settings;

@@ -87,6 +87,9 @@ impl Quota {
     }
 }
 
+/// Bytes that all lanes of a process may buffer, unless said otherwise.
+pub(crate) const BUFFER_BYTES: usize = 64 << 20;
+
 /// The bytes that all lanes of a process may buffer.
 #[derive(Clone)]
 pub(crate) struct Budget {

@@ -9,9 +9,8 @@ use tracing::{info, warn};
 use super::Shared;
 use super::run::{End, Job, Rules, Run, Verdict};
 use crate::handler::Current;
-use crate::health::{LaneState, Tally};
+use crate::health::{LaneState, Tally, redrive_place};
 use crate::policy::Order;
-use crate::record::LaneId;
 use crate::source::backoff;
 use crate::store::{Commit, Reason, Redrive};
 use crate::{Result, Store};
@@ -31,8 +30,7 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
     if S::KEPT_BY_LOG {
         return;
     }
-    // On the board like a lane, so that a consumer is not idle while records go again.
-    let place = LaneId::new("parked", "redrive");
+    let place = redrive_place();
     let mut troubles = 0;
     let mut torn = None;
     while !*stop.borrow() {

@@ -4,4 +4,5 @@
 //! * `losses`: what loses messages elsewhere, each a test
 
 mod basics;
+mod losses;
 mod note;

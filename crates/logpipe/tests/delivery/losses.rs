@@ -1,0 +1,307 @@
+//! What loses messages elsewhere, and what doubles them: each a test.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use logpipe::health::LaneState;
+use logpipe::policy::OnGap;
+use logpipe::source::Before;
+use logpipe::store::{self, Administration, Filter};
+use logpipe::testing::TestPipe;
+use logpipe::{
+    AnyOf, Body, Broker, Consumer, Cx, Error, Failure, Format, Invalid, Log, Service, Store, memory,
+};
+
+use crate::note::{Note, Note2, Note3, Seen, note};
+
+const IDLE: Duration = Duration::from_secs(30);
+
+fn consumer<S: Store>(log: &Log, store: S, seen: &Seen) -> Consumer<S> {
+    Consumer::with_store(log.source("notes"), store)
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            seen.push(&note);
+            Ok(())
+        })
+        .on(async |_: Note2, _: &mut Cx<S>| Ok(()))
+}
+
+async fn send(log: &Log, notes: &[Note]) {
+    let producer = log.producer("notes").await.unwrap();
+    producer.send_all(notes).await.unwrap();
+}
+
+/// The store is down for a minute: nothing is parked, no attempt is used, and it goes on soon after.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_nobodys_fault() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    send(&log, &[note("a", 1), note("b", 2)]).await;
+    store.set_down(true);
+    let service = Service::new().with(consumer(&log, store.clone(), &seen).stop_after(2));
+    let monitor = service.monitor();
+    let running = tokio::spawn(service.run());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let waiting = |state: &LaneState| matches!(state, LaneState::Waiting(_));
+    let health = monitor.health();
+    assert!(!health.is_well());
+    assert!(
+        health.consumers[0]
+            .lanes
+            .iter()
+            .all(|lane| waiting(&lane.state))
+    );
+    store.set_down(false);
+    let up = tokio::time::Instant::now();
+    let outcome = running.await.unwrap().unwrap();
+    assert!(up.elapsed() < Duration::from_secs(5), "{:?}", up.elapsed());
+    assert_eq!((outcome.handled, outcome.parked), (2, 0));
+}
+
+/// A commit whose answer is lost was written, or was not: the lane looks before it goes on.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_nobody_answers_is_looked_up() {
+    for (fault, calls) in [
+        (store::Fault::AnswerLost, 1),
+        (store::Fault::Lost, 2),
+        (store::Fault::Unavailable, 2),
+    ] {
+        let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+        let running = {
+            let service =
+                Service::new().with(consumer(&log, store.clone(), &seen).idle_timeout(IDLE));
+            tokio::spawn(service.run())
+        };
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        store.fail_next_commit(fault);
+        send(&log, &[note("a", 1)]).await;
+        let outcome = running.await.unwrap().unwrap();
+        assert_eq!(outcome.parked, 0);
+        assert_eq!(seen.times(1), calls, "{fault:?}");
+        // And nothing is left to do.
+        let again = consumer(&log, store, &seen).idle_timeout(IDLE);
+        let outcome = Service::new().with(again).run().await.unwrap();
+        assert_eq!(outcome.handled, 0, "{fault:?}");
+    }
+}
+
+/// A lane that was taken away in the middle of a record is handled by its next owner, and the old one writes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_lost_lane_writes_nothing() {
+    let backend = memory::Memory::new();
+    let (log, store, seen) = (
+        Log::new(backend.clone()),
+        store::Memory::new(),
+        Seen::default(),
+    );
+    send(&log, &[note("a", 1)]).await;
+    let slow = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            seen.push(&note);
+            if seen.times(1) == 1 {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+            Ok(())
+        })
+        .on(async |_: Note2, _| Ok(()))
+        .idle_timeout(IDLE);
+    let running = tokio::spawn(Service::new().with(slow).run());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for extent in log.backend().lanes("notes").await.unwrap() {
+        backend.expire("test", &extent.lane);
+    }
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!(outcome.handled, 1);
+    assert_eq!(seen.times(1), 2, "the first was dropped");
+}
+
+/// Shutdown settles what is in flight and leaves nothing behind that was handled.
+#[tokio::test(start_paused = true)]
+async fn a_signal_drains() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let slow = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            seen.push(&note);
+            Ok(())
+        })
+        .on(async |_: Note2, _| Ok(()));
+    let signal = tokio::time::sleep(Duration::from_secs(1));
+    let outcome = Service::new().with(slow).run_until(signal).await.unwrap();
+    assert_eq!((outcome.handled, seen.times(1)), (1, 1));
+    let again = consumer(&log, store, &seen).idle_timeout(IDLE);
+    assert_eq!(Service::new().with(again).run().await.unwrap().handled, 0);
+}
+
+/// Retention overtook the consumer, the topic was made again: a named incident, never a silent new start.
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_an_incident() {
+    let backend = memory::Memory::with(memory::Settings {
+        lanes: 1,
+        ..memory::Settings::default()
+    });
+    let (log, seen) = (Log::new(backend.clone()), Seen::default());
+    let store = store::Memory::new();
+    let run = async |on_gap| {
+        let consumer = consumer(&log, store.clone(), &seen)
+            .on_gap(on_gap)
+            .idle_timeout(IDLE);
+        Service::new().with(consumer).run().await
+    };
+    send(&log, &[note("a", 1)]).await;
+    assert_eq!(run(OnGap::Hold).await.unwrap().handled, 1);
+
+    send(&log, &[note("a", 2), note("a", 3), note("a", 4)]).await;
+    let before = Before::Position(3.into());
+    log.backend().trim("notes", &before).await.unwrap();
+    let outcome = run(OnGap::Hold).await.unwrap();
+    assert!(
+        outcome.held[0].why.contains("Expired"),
+        "{:?}",
+        outcome.held
+    );
+    assert!(run(OnGap::Stop).await.is_err());
+    assert_eq!(run(OnGap::Earliest).await.unwrap().handled, 1);
+    assert_eq!(seen.of("a"), [1, 4]);
+
+    backend.delete("notes");
+    send(&log, &[note("a", 5)]).await;
+    let outcome = run(OnGap::Hold).await.unwrap();
+    assert!(
+        outcome.held[0].why.contains("Recreated"),
+        "{:?}",
+        outcome.held
+    );
+    assert_eq!(run(OnGap::Earliest).await.unwrap().handled, 1);
+    assert_eq!(seen.of("a"), [1, 4, 5]);
+}
+
+/// Without a store what is parked goes to a topic, with its origin, before the position moves.
+#[tokio::test(start_paused = true)]
+async fn dead_letters_say_where_they_come_from() {
+    let (log, seen) = (Log::memory(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let failing = Consumer::new(log.source("notes"))
+        .group("test")
+        .dead_letter("dead")
+        .on(async |_: Note, _: &mut Cx| Err(Error::msg("never")))
+        .on(async |_: Note2, _| Ok(()))
+        .idle_timeout(IDLE);
+    assert_eq!(Service::new().with(failing).run().await.unwrap().parked, 1);
+    let headers = Seen::default();
+    let reading = Consumer::with_store(log.source("dead"), Broker)
+        .group("dead")
+        .dead_letter("deader")
+        .on_with(headers.clone(), async |headers, note: Note, cx| {
+            assert_eq!(cx.header("logpipe-origin-topic"), Some(&b"notes"[..]));
+            assert_eq!(cx.header("logpipe-reason"), Some(&b"Failed"[..]));
+            assert_eq!(cx.header("logpipe-attempts"), Some(&b"5"[..]));
+            headers.push(&note);
+            Ok(())
+        })
+        .on(async |_: Note2, _: &mut Cx| Ok(()))
+        .idle_timeout(IDLE);
+    assert_eq!(Service::new().with(reading).run().await.unwrap().handled, 1);
+    assert_eq!(headers.times(1), 1);
+    let again = consumer(&log, Broker, &seen)
+        .dead_letter("dead")
+        .idle_timeout(IDLE);
+    assert_eq!(Service::new().with(again).run().await.unwrap().handled, 0);
+}
+
+/// After the cure the parked record goes first, then what queued behind it, then what is new.
+#[tokio::test(start_paused = true)]
+async fn redriving_keeps_the_order_of_the_key() {
+    let store = store::Memory::new();
+    let (seen, cured) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+    let state = (seen.clone(), cured.clone());
+    let mut pipe = TestPipe::new(
+        move |log: Log, store: store::Memory| {
+            let consumer = Consumer::with_store(log.source("notes"), store)
+                .group("test")
+                .on_with(state.clone(), async |(seen, cured), note: Note, _cx| {
+                    if !cured.load(Ordering::Relaxed) {
+                        return Err(Error::permanent("not yet"));
+                    }
+                    seen.push(&note);
+                    Ok(())
+                })
+                .on(async |_: Note2, _| Ok(()));
+            Service::new().with(consumer)
+        },
+        store.clone(),
+    );
+    pipe.send(&note("a", 1)).await;
+    pipe.send(&note("a", 2)).await;
+    pipe.assert().handled::<Note>(0).parked(2);
+    cured.store(true, Ordering::Relaxed);
+    pipe.send(&note("a", 3)).await;
+    pipe.assert().handled::<Note>(0).parked(3);
+    store.redrive(&Filter::default()).await.unwrap();
+    pipe.restart().await;
+    pipe.send(&note("a", 4)).await;
+    pipe.assert().handled::<Note>(4).parked(3).held(0);
+    assert_eq!(seen.of("a"), [1, 2, 3, 4]);
+    pipe.send(&Note3).await;
+    pipe.assert().held(1);
+}
+
+struct AnyNote(i64);
+
+impl AnyOf for AnyNote {
+    const TYPES: &'static [(&'static str, &'static [u32])] = &[("note", &[1])];
+
+    fn decode(_: &str, version: u32, body: Body<'_>) -> Result<Self, Failure> {
+        match version {
+            1 => Ok(Self(body.decode::<Note>()?.number)),
+            _ => Err(body.unknown_version()),
+        }
+    }
+
+    fn key(&self) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    fn seal(&self, _: Format, _: &str) -> Result<Vec<u8>, Invalid> {
+        Ok(Vec::new())
+    }
+}
+
+/// A receipt that was not used is no acknowledgement.
+#[tokio::test(start_paused = true)]
+async fn the_own_loop_settles_by_receipts() {
+    let (log, store) = (Log::memory(), store::Memory::new());
+    send(&log, &[note("a", 1), note("a", 2), note("a", 3)]).await;
+    let consumer = || {
+        Consumer::with_store(log.source("notes"), store.clone())
+            .group("test")
+            .idle_timeout(IDLE)
+    };
+    let mut deliveries = consumer().deliveries::<AnyNote>();
+    let mut came = Vec::new();
+    while let Some(delivery) = deliveries.next().await.unwrap() {
+        came.push((delivery.message.0, delivery.attempt));
+        match came.len() {
+            1 => drop(delivery.receipt),
+            2 => delivery.receipt.retry(),
+            3 => delivery.receipt.ack().await.unwrap(),
+            _ => delivery.receipt.park("enough"),
+        }
+    }
+    // The third queues behind the second, which is parked.
+    assert_eq!(came, [(1, 1), (1, 2), (1, 3), (2, 1)]);
+    assert_eq!(
+        store
+            .parked(&Filter::default(), None, 10)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    let mut deliveries = consumer().deliveries::<AnyNote>();
+    assert!(deliveries.next().await.unwrap().is_none());
+}

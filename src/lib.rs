@@ -1,7 +1,25 @@
 //! Which messages does the service know, and what does it do with them?
 
+pub mod handlers;
+pub mod inspect;
+pub mod journal;
+pub mod orders;
+pub mod samples;
+pub mod upcasts;
+
+use logpipe::store::Sqlite;
+use logpipe::{Consumer, Log};
+
 #[path = "../generated/mod.rs"]
 #[rustfmt::skip]
 mod generated;
 
 pub use generated::*;
+
+/// The consumers, by the names that `--only` takes: their groups.
+pub fn consumers(log: &Log, store: &Sqlite) -> [(&'static str, Consumer<Sqlite>); 2] {
+    [
+        (handlers::GROUP, handlers::consumer(log, store.clone())),
+        (orders::GROUP, orders::consumer(log, store.clone())),
+    ]
+}

@@ -1,1 +1,263 @@
-fn main() {}
+//! The command line of the service: `cargo run -- produce | consume | inspect`, or all of it in one go.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use logpipe::config::{Backend, Config};
+use logpipe::store::Sqlite;
+use logpipe::{Error, Log, Outcome, Result, Service, shutdown_signal};
+
+use nouns::journal::{self, Counts};
+use nouns::samples::Samples;
+
+/// An example service: people, places, things and orders, from schema files to SQLite.
+///
+/// Without a command it sends some messages to the local log, consumes them, and reports.
+/// Settings: logpipe.toml, or LOGPIPE_LOG_DIR, LOGPIPE_STORE_PATH and so on in the environment.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send new messages: people v1 and v2, places, things and orders.
+    Produce {
+        /// How many of each.
+        #[arg(long, default_value_t = PER_KIND)]
+        count: usize,
+    },
+    /// Handle what is in the log.
+    Consume {
+        /// Stay and handle what comes, until SIGINT or SIGTERM.
+        #[arg(long)]
+        follow: bool,
+        /// Run this consumer alone: `nouns` or `orders`.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Print one line of JSON about a record's value; status 1 where it can't be handled.
+    Inspect {
+        /// A file that holds the value, or `-` for standard input.
+        file: PathBuf,
+    },
+}
+
+/// Messages of each kind that a run sends.
+const PER_KIND: usize = 20;
+/// Held lanes that a report names one by one.
+const HELD_SHOWN: usize = 3;
+/// Without anything to do for so long, a run is done.
+const IDLE: Duration = Duration::from_millis(300);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match run(Arguments::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("nouns: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let config = Config::load()?.config;
+    match arguments.command {
+        None => {
+            let app = App::open(config).await?;
+            let before = app.counts().await?;
+            let sent = app.produce(PER_KIND).await?;
+            let outcome = app.consume(None, false).await?;
+            app.report(Some(sent), before, &outcome).await
+        }
+        Some(Command::Produce { count }) => {
+            let app = App::open(config).await?;
+            let sent = app.produce(count).await?;
+            print(&[("sent", sent)])?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Consume { follow, only }) => {
+            let app = App::open(config).await?;
+            let before = app.counts().await?;
+            let outcome = app.consume(only.as_deref(), follow).await?;
+            app.report(None, before, &outcome).await
+        }
+        Some(Command::Inspect { file }) => inspect(&file),
+    }
+}
+
+/// The log and the database of this process.
+struct App {
+    config: Config,
+    log: Log,
+    store: Sqlite,
+}
+
+impl App {
+    async fn open(config: Config) -> Result<Self> {
+        let log = match config.log.backend {
+            Backend::Memory => Log::memory(),
+            _ => Log::local(&config.log.dir).await?,
+        };
+        if let Some(folder) = config.store.path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let store = Sqlite::open(&config.store.path).await?;
+        journal::prepare(&config.store.path).await?;
+        Ok(Self { config, log, store })
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        journal::counts(&self.config.store.path).await
+    }
+
+    /// Sends some of each; returns what to say of it.
+    async fn produce(&self, count: usize) -> Result<String> {
+        let format = self.config.producer.format.codec()?;
+        let id = &self.config.producer.id;
+        let nouns = self.log.producer("nouns").await?.format(format).id(id);
+        let orders = self.log.producer("orders").await?.format(format).id(id);
+        let samples = Samples::new(count);
+        let sent = nouns.send_all(&samples.old_people).await?.len()
+            + nouns.send_all(&samples.people).await?.len()
+            + nouns.send_all(&samples.places).await?.len()
+            + nouns.send_all(&samples.things).await?.len();
+        let ordered = orders.send_all(&samples.orders).await?.len();
+        nouns.close().await?;
+        orders.close().await?;
+        Ok(format!(
+            "{} messages: {sent} to nouns, {ordered} to orders",
+            sent + ordered
+        ))
+    }
+
+    /// Handles what there is, or all that comes.
+    async fn consume(&self, only: Option<&str>, follow: bool) -> Result<Outcome> {
+        let mut service = Service::new();
+        let mut names = Vec::new();
+        let mut found = only.is_none();
+        for (name, consumer) in nouns::consumers(&self.log, &self.store) {
+            names.push(name);
+            if only.is_some_and(|only| only != name) {
+                continue;
+            }
+            found = true;
+            let consumer = if follow {
+                consumer
+            } else {
+                consumer.idle_timeout(IDLE)
+            };
+            service = service.with(consumer.configure(&self.config.consumer));
+        }
+        if !found {
+            return Err(Error::permanent(format!(
+                "no consumer is called {:?}; there are {}",
+                only.unwrap_or_default(),
+                names.join(" and ")
+            )));
+        }
+        service.run_until(shutdown_signal()).await
+    }
+
+    async fn report(
+        &self,
+        sent: Option<String>,
+        before: Counts,
+        outcome: &Outcome,
+    ) -> Result<ExitCode> {
+        let now = self.counts().await?;
+        let [people, places, things, orders] = now.rows;
+        let mut lines = vec![("schemas", schemas())];
+        lines.extend(sent.map(|sent| ("sent", sent)));
+        lines.push((
+            "handled",
+            format!(
+                "{} new, {} handled again",
+                now.handled - before.handled,
+                now.again
+            ),
+        ));
+        lines.push(("parked", format!("{}", now.parked)));
+        lines.push((
+            "rows",
+            format!("{people} people, {places} places, {things} things, {orders} orders"),
+        ));
+        lines.push(("log", self.config.log.dir.display().to_string()));
+        lines.push(("database", self.config.store.path.display().to_string()));
+        // Many lanes may be held for one cause: the first ones say it.
+        for lane in outcome.held.iter().take(HELD_SHOWN) {
+            lines.push(("held", lane.to_string()));
+        }
+        if let Some(more @ 1..) = outcome.held.len().checked_sub(HELD_SHOWN) {
+            lines.push(("held", format!("and {more} more")));
+        }
+        lines.push((
+            "next",
+            "cargo run -- consume --follow, and cargo run -- produce beside it".into(),
+        ));
+        lines.push(("", "cargo run -p logpipe-cli -- versions nouns".into()));
+        print(&lines)?;
+        Ok(outcome.exit_code())
+    }
+}
+
+/// `person v1 v2, place v1`, from the table that dispatch uses.
+fn schemas() -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for schema in nouns::dispatch::SCHEMAS {
+        if schema.message_type != last {
+            text.push_str(if text.is_empty() { "" } else { ", " });
+            text.push_str(schema.message_type);
+            last = schema.message_type;
+        }
+        text.push_str(&format!(" v{}", schema.version));
+    }
+    text
+}
+
+fn inspect(file: &Path) -> Result<ExitCode> {
+    let mut value = Vec::new();
+    let read = if file == Path::new("-") {
+        io::stdin().read_to_end(&mut value)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut value))
+    };
+    read.map_err(|error| Error::from(error).context(format!("reading {}", file.display())))?;
+    let line = nouns::inspect::inspect(Some(&value));
+    let ok = line["ok"] == true;
+    write(&line.to_string())?;
+    Ok(if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Aligned lines of a label and a text.
+fn print(lines: &[(&str, String)]) -> Result {
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(label, text)| format!("{label:<10}{text}"))
+        .collect();
+    write(&text.join("\n"))
+}
+
+/// Data goes to standard output; a reader that has seen enough is no error.
+fn write(text: &str) -> Result {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

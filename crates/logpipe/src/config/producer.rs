@@ -25,3 +25,19 @@ pub enum Format {
     /// MessagePack: smaller, for machines alone.
     Msgpack,
 }
+
+impl Format {
+    /// The encoding itself; an error where this build was made without it.
+    pub fn codec(self) -> crate::Result<crate::Format> {
+        let code = match self {
+            Self::Json => "json",
+            Self::Msgpack => "msgpack",
+        };
+        let missing = |_| {
+            crate::Error::permanent(format!(
+                "[producer] format = \"{code}\": this build is without it; turn on logpipe's feature `{code}`"
+            ))
+        };
+        code.parse().map_err(missing)
+    }
+}

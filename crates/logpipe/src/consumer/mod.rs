@@ -158,6 +158,27 @@ impl<S: Store> Consumer<S> {
         self
     }
 
+    /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. Call it
+    /// last, for it goes before what the code says.
+    pub fn configure(mut self, config: &crate::config::Consumer) -> Self {
+        self.start = config.start.clone();
+        if let Some(timeout) = config.idle_timeout_ms {
+            self = self.idle_timeout(Duration::from_millis(timeout));
+        }
+        self.set(|settings| {
+            settings.retry.attempts = config.attempts.get();
+            settings.retry.time_ms = config.retry_for_ms;
+            settings.retry.first_delay_ms = config.retry_first_ms;
+            settings.retry.longest_delay_ms = config.retry_longest_ms;
+            settings.attempt_deadline_ms = config.attempt_deadline_ms.get();
+            settings.window = config.window.get() as usize;
+            settings.min_lag_ms = config.min_lag_ms;
+            settings.order = config.order.unwrap_or(settings.order);
+            settings.on_gap = config.on_gap;
+            settings.policies = config.policies();
+        })
+    }
+
     /// Which records wait for a failing or parked one.
     pub fn order(self, order: Order) -> Self {
         self.set(|settings| settings.order = order)

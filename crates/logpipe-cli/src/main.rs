@@ -69,6 +69,7 @@ struct Shared {
 
 #[derive(Subcommand)]
 enum Command {
+    New(command::new::Arguments),
     Add(command::add::Arguments),
     Check(command::check::Arguments),
     Generate(command::generate::Arguments),
@@ -101,6 +102,7 @@ async fn run(Arguments { shared, command }: Arguments) -> Outcome {
     }
     let mut output = Output::new(shared.format);
     match command {
+        Command::New(arguments) => command::new::run(&arguments, &mut output)?,
         Command::Add(arguments) => command::add::run(&arguments, &mut output)?,
         Command::Check(_) => command::check::run(&mut output)?,
         Command::Generate(arguments) => command::generate::run(&arguments, &mut output)?,

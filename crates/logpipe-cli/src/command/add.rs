@@ -74,7 +74,10 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Outcome {
 
     let file = format!("schemas/{file}");
     let next = match newest {
-        None => format!("say in {file} what the message holds, then `cargo build`"),
+        None => format!(
+            "say in {file} what the message holds, `cargo build`, and write its handler: `impl {}::Handler for ..`",
+            logpipe_build::name::module(name)
+        ),
         Some(_) => format!(
             "change {file}, then `cargo build`: it names every handler that lacks `v{version}`"
         ),

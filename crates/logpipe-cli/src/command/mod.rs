@@ -6,6 +6,7 @@ pub mod config;
 pub mod generate;
 pub mod lag;
 pub mod list;
+pub mod new;
 pub mod offsets;
 pub mod parked;
 pub mod tail;

@@ -17,7 +17,8 @@ fn a_message_begins_at_version_1_and_goes_on_as_a_copy() {
     assert_eq!(first.stdout, "schemas/com.acme.Person.v1.json\n");
     assert_eq!(
         first.stderr,
-        "logpipe: next: say in schemas/com.acme.Person.v1.json what the message holds, then `cargo build`\n"
+        "logpipe: next: say in schemas/com.acme.Person.v1.json what the message holds, `cargo build`, and write its \
+         handler: `impl com_acme_person::Handler for ..`\n"
     );
     let text = place
         .read("schemas/com.acme.Person.v1.json")
@@ -172,4 +173,37 @@ fn list_tells_types_versions_files_and_keys() {
     );
     let json = place.done("list --format json");
     assert_eq!(json.lines().count(), 2);
+}
+
+#[test]
+fn new_refuses_what_would_not_build_and_overwrites_nothing() {
+    let place = Place::new();
+    place.write("there/file", "");
+    let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let table: [(&[&str], i32); 8] = [
+        (&["new", "shop"], 2),
+        (&["new", "shop", "--path", "a", "--git", "b"], 2),
+        (&["new", "Shop", "--path", checkout], 2),
+        (&["new", "../shop", "--path", checkout], 2),
+        (&["new", "self", "--path", checkout], 2),
+        (&["new", "shop", "--git", "a\nb"], 2),
+        (&["new", "shop", "--path", "."], 1),
+        (&["new", "there", "--path", checkout], 1),
+    ];
+    for (arguments, code) in table {
+        let ended = place.command(arguments).output().unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}");
+        assert!(!place.path().join("shop").exists(), "{arguments:?}");
+    }
+    assert_eq!(
+        place.done("new shop --git https://example.com/a\"b.git"),
+        "shop\n"
+    );
+    let manifest = place.read("shop/Cargo.toml");
+    assert!(
+        manifest.contains(r#"logpipe = { git = "https://example.com/a\"b.git" }"#),
+        "{manifest}"
+    );
+    assert!(!manifest.contains("{{"), "{manifest}");
+    assert_eq!(place.run("-C shop generate --check").code, 0);
 }

@@ -1,12 +1,15 @@
 //! `[consumer]`: how are messages handled, and what becomes of those that can't be?
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::consumer::Settings;
 use crate::policy::{OnGap, Order, Policies, Policy};
 use crate::record::Start;
+use crate::retry;
 
 /// How messages are handled, and what becomes of those that can't be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,24 +20,34 @@ pub struct Consumer {
     pub attempts: NonZeroU32,
     /// How long one call of a handler may take, in milliseconds; then it is dropped and counts as failed.
     pub attempt_deadline_ms: NonZeroU64,
-    /// The pause before the second attempt, in milliseconds. It doubles with each further one.
-    pub retry_first_ms: u64,
-    /// The longest pause between two attempts, in milliseconds.
-    pub retry_longest_ms: u64,
-    /// How long a record is tried again at most, in milliseconds, whatever attempts are left.
-    pub retry_for_ms: u64,
-    /// How many records of a lane may lie between the oldest unsettled and the newest in work.
+    /// How long a record is tried again, in milliseconds from its first failure, whatever attempts are left.
+    pub retry_time_ms: u64,
+    /// The wait before the second attempt, in milliseconds. It doubles with each further one.
+    pub retry_first_delay_ms: u64,
+    /// The longest wait between two attempts, in milliseconds.
+    pub retry_longest_delay_ms: u64,
+    /// How many records of a lane may lie between the oldest unsettled and the newest that was fetched.
     pub window: NonZeroU32,
+    /// How many records share one transaction at most.
+    pub run: NonZeroU32,
     /// How old a record has to be before it is handled, in milliseconds.
     pub min_lag_ms: u64,
+    /// How long draining may take at shutdown, in milliseconds.
+    pub drain_ms: u64,
+    /// Where the log keeps positions: how often they are saved at most, in milliseconds. Never ahead of handling.
+    pub save_interval_ms: u64,
+    /// How many records of a consumer may be parked; then lanes hold instead.
+    pub parked_max: u64,
+    /// How many records of one key may be parked; then its lane holds instead.
+    pub parked_per_key_max: u64,
     /// Ends the consumer when it has had nothing to do for so long, in milliseconds; without it, it runs on.
     pub idle_timeout_ms: Option<u64>,
     /// Where a group without a stored position begins: `earliest`, `latest` or a time such as `2024-01-02T03:04:05Z`.
     #[serde(with = "start")]
     #[schemars(with = "String")]
     pub start: Start,
-    /// Which records wait for a parked or failing one. Without it: `key` where there is a SQL store, else `none`.
-    pub order: Option<Order>,
+    /// Which records wait for a failing or parked one.
+    pub order: Order,
     /// What happens where a stored position is outside the log, or from another incarnation of it.
     pub on_gap: OnGap,
     /// What happens to bytes that are no envelope.
@@ -56,46 +69,100 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A policy for each class of records that can't be handled.
-    pub fn policies(&self) -> Policies {
-        Policies {
-            on_malformed: self.on_malformed,
-            on_unknown_format: self.on_unknown_format,
-            on_unknown_type: self.on_unknown_type,
-            on_unknown_version: self.on_unknown_version,
-            on_retired: self.on_retired,
-            on_invalid: self.on_invalid,
-            on_tombstone: self.on_tombstone,
-            on_failed: self.on_failed,
+    /// What a consumer is built with.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            retry: retry::Settings {
+                attempts: self.attempts.get(),
+                time_ms: self.retry_time_ms,
+                first_delay_ms: self.retry_first_delay_ms,
+                longest_delay_ms: self.retry_longest_delay_ms,
+            },
+            attempt_deadline_ms: self.attempt_deadline_ms.get(),
+            order: self.order,
+            window: self.window.get() as usize,
+            run: self.run.get() as usize,
+            min_lag_ms: self.min_lag_ms,
+            drain_ms: self.drain_ms,
+            save_interval_ms: self.save_interval_ms,
+            parked_max: self.parked_max,
+            parked_per_key_max: self.parked_per_key_max,
+            policies: Policies {
+                on_malformed: self.on_malformed,
+                on_unknown_format: self.on_unknown_format,
+                on_unknown_type: self.on_unknown_type,
+                on_unknown_version: self.on_unknown_version,
+                on_retired: self.on_retired,
+                on_invalid: self.on_invalid,
+                on_tombstone: self.on_tombstone,
+                on_failed: self.on_failed,
+            },
+            on_gap: self.on_gap,
         }
     }
 }
 
-impl Default for Consumer {
-    fn default() -> Self {
-        let policies = Policies::default();
-        Self {
-            attempts: NonZeroU32::new(5).expect("not zero"),
-            attempt_deadline_ms: NonZeroU64::new(30_000).expect("not zero"),
-            retry_first_ms: 100,
-            retry_longest_ms: 10_000,
-            retry_for_ms: 60_000,
-            window: NonZeroU32::new(1_000).expect("not zero"),
-            min_lag_ms: 0,
-            idle_timeout_ms: None,
-            start: Start::Earliest,
-            order: None,
-            on_gap: OnGap::default(),
-            on_malformed: policies.on_malformed,
-            on_unknown_format: policies.on_unknown_format,
-            on_unknown_type: policies.on_unknown_type,
-            on_unknown_version: policies.on_unknown_version,
-            on_retired: policies.on_retired,
-            on_invalid: policies.on_invalid,
-            on_tombstone: policies.on_tombstone,
-            on_failed: policies.on_failed,
+impl<S: crate::Store> crate::Consumer<S> {
+    /// Sets everything that `[consumer]` of the configuration says. It replaces what was set before this call: what a
+    /// program prefers belongs into the defaults that it loads its configuration with.
+    pub fn configure(self, consumer: &Consumer) -> Self {
+        let configured = self
+            .settings(consumer.settings())
+            .start(consumer.start.clone());
+        match consumer.idle_timeout_ms {
+            Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
+            None => configured,
         }
     }
+}
+
+/// The defaults of the consumer itself.
+impl Default for Consumer {
+    fn default() -> Self {
+        let defaults = Settings::default();
+        let whole = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let Policies {
+            on_malformed,
+            on_unknown_format,
+            on_unknown_type,
+            on_unknown_version,
+            on_retired,
+            on_invalid,
+            on_tombstone,
+            on_failed,
+        } = defaults.policies;
+        Self {
+            attempts: at_least_one(defaults.retry.attempts),
+            attempt_deadline_ms: NonZeroU64::new(defaults.attempt_deadline_ms)
+                .unwrap_or(NonZeroU64::MIN),
+            retry_time_ms: defaults.retry.time_ms,
+            retry_first_delay_ms: defaults.retry.first_delay_ms,
+            retry_longest_delay_ms: defaults.retry.longest_delay_ms,
+            window: at_least_one(whole(defaults.window)),
+            run: at_least_one(whole(defaults.run)),
+            min_lag_ms: defaults.min_lag_ms,
+            drain_ms: defaults.drain_ms,
+            save_interval_ms: defaults.save_interval_ms,
+            parked_max: defaults.parked_max,
+            parked_per_key_max: defaults.parked_per_key_max,
+            idle_timeout_ms: None,
+            start: Start::default(),
+            order: defaults.order,
+            on_gap: defaults.on_gap,
+            on_malformed,
+            on_unknown_format,
+            on_unknown_type,
+            on_unknown_version,
+            on_retired,
+            on_invalid,
+            on_tombstone,
+            on_failed,
+        }
+    }
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 /// A start as text. A position is none: it is another one in each lane, and `logpipe offsets set` is for that.

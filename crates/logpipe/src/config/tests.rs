@@ -271,3 +271,18 @@ fn every_key_has_documentation_and_a_default_that_it_takes() {
             .unwrap_or_else(|wrong| panic!("{}", wrong.at(key.path())));
     }
 }
+
+#[test]
+fn what_a_consumer_is_built_with_is_what_was_set() {
+    let defaults = consumer::Consumer::default();
+    assert_eq!(defaults.settings(), crate::consumer::Settings::default());
+    let loaded = Config::loader()
+        .environment(NOTHING)
+        .flag("consumer.attempts", "2")
+        .flag("consumer.on_invalid", "skip")
+        .load()
+        .unwrap();
+    let settings = loaded.config.consumer.settings();
+    assert_eq!(settings.retry.attempts, 2);
+    assert_eq!(settings.policies.on_invalid, crate::Policy::Skip);
+}

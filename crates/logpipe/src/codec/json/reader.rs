@@ -1,34 +1,10 @@
-//! JSON, strictly as RFC 8259 has it, read from text and written with the bytes that Python's `json` writes.
+//! What does JSON text say, value by value?
 
 use std::borrow::Cow;
 
-use super::{DEPTH_MAX, Encoding, Fault, FloatText, Kind, Name, Reader, Row, Wire, Writer};
-use crate::message::{Decode, Encode};
+use super::super::{DEPTH_MAX, Fault, Kind, Name, Reader, Row, out_of_range};
+use super::scan::special;
 use crate::types::{Decimal, Number};
-
-/// JSON text.
-#[derive(Debug, Clone, Copy)]
-pub struct Json;
-
-impl Encoding for Json {
-    type Reader<'a> = JsonReader<'a>;
-    type Writer<'a> = JsonWriter<'a>;
-}
-
-impl<T: Wire> Encode<Json> for T {
-    fn encode(&self, writer: &mut JsonWriter<'_>) -> Result<(), Fault> {
-        self.check()?;
-        self.write(writer)
-    }
-}
-
-impl<T: Wire> Decode<Json> for T {
-    fn decode(reader: &mut JsonReader<'_>) -> Result<Self, Fault> {
-        let value = Self::read(reader)?;
-        value.check()?;
-        Ok(value)
-    }
-}
 
 /// Reads JSON text.
 ///
@@ -341,9 +317,7 @@ impl<'a> JsonReader<'a> {
             return Err(self.other_than("an integer"));
         }
         let text = self.number_text()?;
-        Decimal::parse(text)
-            .ok_or_else(super::out_of_range)?
-            .to_integer()
+        Decimal::parse(text).ok_or_else(out_of_range)?.to_integer()
     }
 
     fn word(&mut self, word: &'static [u8], unknown: &'static str) -> Result<(), Fault> {
@@ -420,12 +394,12 @@ impl<'a> Reader<'a> for JsonReader<'a> {
     fn float(&mut self) -> Result<f64, Fault> {
         match self.number_text()?.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(value),
-            _ => Err(super::out_of_range()),
+            _ => Err(out_of_range()),
         }
     }
 
     fn number(&mut self) -> Result<Number, Fault> {
-        Number::from_json(self.number_text()?).ok_or_else(super::out_of_range)
+        Number::from_json(self.number_text()?).ok_or_else(out_of_range)
     }
 
     #[inline]
@@ -523,236 +497,4 @@ impl<'a> Reader<'a> for JsonReader<'a> {
     fn rewind(&mut self, mark: JsonMark) {
         (self.at, self.depth) = (mark.at, mark.depth);
     }
-}
-
-/// The first byte from `at` on that ends a plain run within a string: a quote, a backslash or a control character.
-#[inline]
-fn special(bytes: &[u8], at: usize) -> usize {
-    find::<false>(bytes, at)
-}
-
-/// As [`special`]; with `LINES` also a byte that may begin U+2028 or U+2029.
-#[inline]
-fn find<const LINES: bool>(bytes: &[u8], mut at: usize) -> usize {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    const TOP: u64 = EACH << 7;
-    let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
-    // Eight bytes at a time. A borrow can mark a byte wrongly, but only one above a byte marked rightly.
-    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*eight);
-        let mut found = zeros(word ^ (EACH * b'"' as u64))
-            | zeros(word ^ (EACH * b'\\' as u64))
-            | (word.wrapping_sub(EACH * 0x20) & !word);
-        if LINES {
-            found |= zeros(word ^ (EACH * LINE_LEAD as u64));
-        }
-        let found = found & TOP;
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(byte) = bytes.get(at)
-        && *byte >= 0x20
-        && *byte != b'"'
-        && *byte != b'\\'
-        && !(LINES && *byte == LINE_LEAD)
-    {
-        at += 1;
-    }
-    at
-}
-
-/// The first byte of U+2028 and U+2029 in UTF-8.
-const LINE_LEAD: u8 = 0xE2;
-
-/// Writes JSON text behind what a buffer holds already.
-///
-/// The bytes are those of Python's `json.dumps(.., ensure_ascii=False, separators=(",", ":"))` as Django REST framework
-/// sets it up: no spaces, UTF-8 as it is, controls and U+2028 and U+2029 escaped, floats as `repr` spells them.
-#[derive(Debug)]
-pub struct JsonWriter<'a> {
-    out: &'a mut Vec<u8>,
-    depth: u32,
-}
-
-/// An object or a list that was begun.
-#[derive(Debug)]
-pub struct JsonOpen {
-    first: bool,
-}
-
-impl<'a> JsonWriter<'a> {
-    /// Writes to the end of `out`.
-    pub fn new(out: &'a mut Vec<u8>) -> Self {
-        Self::within(out, 0)
-    }
-
-    /// Writes a value that will stand `depth` levels deep.
-    pub(crate) fn within(out: &'a mut Vec<u8>, depth: u32) -> Self {
-        Self { out, depth }
-    }
-
-    /// A value that is JSON text already, from a codec of your own; its syntax is checked.
-    pub fn raw(&mut self, json: &str) -> Result<(), Fault> {
-        let mut reader = JsonReader::within(json, 0, self.depth);
-        reader.skip()?;
-        reader.end()?;
-        self.out.extend_from_slice(json.as_bytes());
-        Ok(())
-    }
-
-    fn open(&mut self, bracket: u8) -> Result<JsonOpen, Fault> {
-        if self.depth >= DEPTH_MAX {
-            return Err(Fault::invalid("nested deeper than 128 levels"));
-        }
-        self.depth += 1;
-        self.out.push(bracket);
-        Ok(JsonOpen { first: true })
-    }
-
-    #[inline]
-    fn comma(&mut self, open: &mut JsonOpen) {
-        if !std::mem::take(&mut open.first) {
-            self.out.push(b',');
-        }
-    }
-
-    fn close(&mut self, bracket: u8) {
-        self.depth -= 1;
-        self.out.push(bracket);
-    }
-}
-
-impl Writer for JsonWriter<'_> {
-    type Object = JsonOpen;
-    type List = JsonOpen;
-
-    fn null(&mut self) -> Result<(), Fault> {
-        self.out.extend_from_slice(b"null");
-        Ok(())
-    }
-
-    fn boolean(&mut self, value: bool) -> Result<(), Fault> {
-        let word: &[u8] = if value { b"true" } else { b"false" };
-        self.out.extend_from_slice(word);
-        Ok(())
-    }
-
-    fn integer(&mut self, value: i128) -> Result<(), Fault> {
-        // As many as `i128::MIN` has.
-        let mut digits = [0; 39];
-        let mut at = digits.len();
-        let mut wide = value.unsigned_abs();
-        // Division of 128 bits is slow, and hardly ever needed.
-        while wide > u64::MAX.into() {
-            at -= 1;
-            digits[at] = b'0' + (wide % 10) as u8;
-            wide /= 10;
-        }
-        let mut rest = wide as u64;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if value < 0 {
-            self.out.push(b'-');
-        }
-        self.out.extend_from_slice(&digits[at..]);
-        Ok(())
-    }
-
-    fn float(&mut self, value: f64) -> Result<(), Fault> {
-        let text = FloatText::of(value).ok_or_else(super::not_finite)?;
-        self.out.extend_from_slice(text.as_str().as_bytes());
-        Ok(())
-    }
-
-    fn number(&mut self, value: &Number) -> Result<(), Fault> {
-        self.out.extend_from_slice(value.as_str().as_bytes());
-        Ok(())
-    }
-
-    fn string(&mut self, value: &str) -> Result<(), Fault> {
-        quote(self.out, value);
-        Ok(())
-    }
-
-    fn object(&mut self, _members: usize) -> Result<JsonOpen, Fault> {
-        self.open(b'{')
-    }
-
-    fn member(&mut self, object: &mut JsonOpen, name: &str) -> Result<(), Fault> {
-        self.comma(object);
-        quote(self.out, name);
-        self.out.push(b':');
-        Ok(())
-    }
-
-    fn end_object(&mut self, _object: JsonOpen) -> Result<(), Fault> {
-        self.close(b'}');
-        Ok(())
-    }
-
-    fn list(&mut self, _items: usize) -> Result<JsonOpen, Fault> {
-        self.open(b'[')
-    }
-
-    fn item(&mut self, list: &mut JsonOpen) -> Result<(), Fault> {
-        self.comma(list);
-        Ok(())
-    }
-
-    fn end_list(&mut self, _list: JsonOpen) -> Result<(), Fault> {
-        self.close(b']');
-        Ok(())
-    }
-}
-
-/// A string in quotes.
-pub(crate) fn quote(out: &mut Vec<u8>, text: &str) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
-    let (mut plain, mut at) = (0, find::<true>(bytes, 0));
-    while let Some(&byte) = bytes.get(at) {
-        let rest = &bytes[at..];
-        let (escape, length): (&[u8], usize) = match byte {
-            b'"' => (b"\\\"", 1),
-            b'\\' => (b"\\\\", 1),
-            0x08 => (b"\\b", 1),
-            0x0c => (b"\\f", 1),
-            b'\n' => (b"\\n", 1),
-            b'\r' => (b"\\r", 1),
-            b'\t' => (b"\\t", 1),
-            LINE_LEAD if rest.starts_with("\u{2028}".as_bytes()) => (b"\\u2028", 3),
-            LINE_LEAD if rest.starts_with("\u{2029}".as_bytes()) => (b"\\u2029", 3),
-            LINE_LEAD => {
-                at = find::<true>(bytes, at + 1);
-                continue;
-            }
-            control => {
-                let (high, low) = (
-                    HEX[usize::from(control >> 4)],
-                    HEX[usize::from(control & 15)],
-                );
-                out.extend_from_slice(&bytes[plain..at]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-                plain = at + 1;
-                at = find::<true>(bytes, plain);
-                continue;
-            }
-        };
-        out.extend_from_slice(&bytes[plain..at]);
-        out.extend_from_slice(escape);
-        plain = at + length;
-        at = find::<true>(bytes, plain);
-    }
-    out.extend_from_slice(&bytes[plain..]);
-    out.push(b'"');
 }

@@ -1,7 +1,6 @@
 //! `[consumer]`: how are messages handled, and what becomes of those that can't be?
 
 use std::num::{NonZeroU32, NonZeroU64};
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,7 +69,7 @@ pub struct Consumer {
 
 impl Consumer {
     /// What a consumer is built with.
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             retry: retry::Settings {
                 attempts: self.attempts.get(),
@@ -98,20 +97,6 @@ impl Consumer {
                 on_failed: self.on_failed,
             },
             on_gap: self.on_gap,
-        }
-    }
-}
-
-impl<S: crate::Store> crate::Consumer<S> {
-    /// Sets everything that `[consumer]` of the configuration says. It replaces what was set before this call: what a
-    /// program prefers belongs into the defaults that it loads its configuration with.
-    pub fn configure(self, consumer: &Consumer) -> Self {
-        let configured = self
-            .settings(consumer.settings())
-            .start(consumer.start.clone());
-        match consumer.idle_timeout_ms {
-            Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
-            None => configured,
         }
     }
 }

@@ -158,25 +158,15 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. Call it
-    /// last, for it goes before what the code says.
-    pub fn configure(mut self, config: &crate::config::Consumer) -> Self {
-        self.start = config.start.clone();
-        if let Some(timeout) = config.idle_timeout_ms {
-            self = self.idle_timeout(Duration::from_millis(timeout));
+    /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. It
+    /// replaces what was set before; what the program itself prefers belongs into the defaults that it loads its
+    /// configuration with.
+    pub fn configure(self, config: &crate::config::Consumer) -> Self {
+        let configured = self.settings(config.settings()).start(config.start.clone());
+        match config.idle_timeout_ms {
+            Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
+            None => configured,
         }
-        self.set(|settings| {
-            settings.retry.attempts = config.attempts.get();
-            settings.retry.time_ms = config.retry_for_ms;
-            settings.retry.first_delay_ms = config.retry_first_ms;
-            settings.retry.longest_delay_ms = config.retry_longest_ms;
-            settings.attempt_deadline_ms = config.attempt_deadline_ms.get();
-            settings.window = config.window.get() as usize;
-            settings.min_lag_ms = config.min_lag_ms;
-            settings.order = config.order.unwrap_or(settings.order);
-            settings.on_gap = config.on_gap;
-            settings.policies = config.policies();
-        })
     }
 
     /// Which records wait for a failing or parked one.

@@ -30,8 +30,11 @@ struct Member {
     group: Option<String>,
     topics: Vec<String>,
     check: Result,
-    run: Box<dyn FnOnce(Arc<Board>, Budget, Stop) -> BoxFuture<'static, Result<Outcome>> + Send>,
+    run: Box<Run>,
 }
+
+/// A consumer's `run`, whatever its store.
+type Run = dyn FnOnce(Arc<Board>, Budget, Stop) -> BoxFuture<'static, Result<Outcome>> + Send;
 
 /// Looks at a service while it runs.
 #[derive(Clone, Default)]

@@ -85,6 +85,8 @@ pub(super) struct Worker<S: Store> {
     troubles: u32,
     /// Taken from the quota by records that are not settled.
     places: u64,
+    /// The incident that was seen to: the command stays what it was.
+    incident: Option<Gap>,
     state: LaneState,
 }
 
@@ -124,6 +126,7 @@ impl<S: Store> Worker<S> {
             beat,
             troubles: 0,
             places: 0,
+            incident: None,
             state: LaneState::Starting,
         }
     }
@@ -217,7 +220,7 @@ impl<S: Store> Worker<S> {
         });
         loop {
             self.obey()?;
-            self.fetch(tenure).await?;
+            let fetched = self.fetch(tenure).await?;
             let now = Instant::now();
             let fresh = self.shared.quota.left();
             match tenure.lane.next(now, fresh) {
@@ -238,8 +241,11 @@ impl<S: Store> Worker<S> {
                         self.save(tenure, true).await?;
                         return self.finish().await;
                     }
-                    self.save(tenure, true).await?;
-                    self.rest(tenure, None).await?;
+                    // What came needed no handler, and more may follow.
+                    if !(fetched && tenure.more) {
+                        self.save(tenure, true).await?;
+                        self.rest(tenure, None).await?;
+                    }
                 }
             }
             self.save(tenure, false).await?;
@@ -324,8 +330,11 @@ impl<S: Store> Worker<S> {
                     "{what}; set a position with `logpipe offsets set`, or on_gap = \"earliest\" | \"latest\""
                 )));
                 loop {
-                    self.obey()?;
-                    self.idle_until(None).await;
+                    match self.obey() {
+                        // Held is held, whatever else happens to the log.
+                        Ok(()) | Err(Break::Gap(_)) => self.idle_until(None).await,
+                        Err(other) => return Err(other),
+                    }
                 }
             }
         };
@@ -349,7 +358,8 @@ impl<S: Store> Worker<S> {
 
     // Intake.
 
-    async fn fetch(&mut self, tenure: &mut Tenure) -> Step {
+    /// Whether anything came.
+    async fn fetch(&mut self, tenure: &mut Tenure) -> Step<bool> {
         let room = tenure.lane.room();
         let share = self
             .shared
@@ -358,7 +368,7 @@ impl<S: Store> Worker<S> {
             .saturating_sub(tenure.lane.size());
         // Half a window at a time: fetching costs a round trip whatever it returns.
         if !tenure.more || room < self.shared.settings.window.div_ceil(2) || share == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let budget = Budget {
             records: room,
@@ -378,6 +388,7 @@ impl<S: Store> Worker<S> {
         match fetched {
             Ok(Fetched::Records(fetch)) => {
                 tenure.more = !fetch.at_end;
+                let came = !fetch.records.is_empty();
                 let now = Instant::now();
                 for record in fetch.records {
                     tenure.lane.push(self.arrival(record, now));
@@ -385,16 +396,19 @@ impl<S: Store> Worker<S> {
                 if let Some(through) = fetch.through {
                     tenure.lane.through(through);
                 }
-                Ok(())
+                Ok(came)
             }
             Ok(Fetched::Ended) => {
                 tenure.more = false;
                 tenure.ended = true;
                 tenure.lane.end();
-                Ok(())
+                Ok(false)
             }
             Ok(Fetched::OutOfRange(gap)) => Err(Break::Gap(gap)),
-            Err(error) => self.trouble(error.context("reading the lane")).await,
+            Err(error) => {
+                self.trouble(error.context("reading the lane")).await?;
+                Ok(false)
+            }
         }
     }
 
@@ -783,7 +797,11 @@ impl<S: Store> Worker<S> {
             Command::Go => Ok(()),
             Command::Drain(_) => Err(Break::Drain),
             Command::Drop => Err(Break::Drop),
-            Command::Incident(gap) => Err(Break::Gap(gap.clone())),
+            Command::Incident(gap) if self.incident.as_ref() == Some(gap) => Ok(()),
+            Command::Incident(gap) => {
+                self.incident = Some(gap.clone());
+                Err(Break::Gap(gap.clone()))
+            }
         }
     }
 

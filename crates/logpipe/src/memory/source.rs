@@ -269,7 +269,8 @@ impl MemoryReader {
             records.push(record.clone());
         }
         self.next += records.len() as u64;
-        self.is_at_end = self.next == offsets.next;
+        // Behind the last record of a lane that has ended there is still its end to be told of.
+        self.is_at_end = self.next == offsets.next && !lane.has_ended();
         Fetched::Records(Fetch {
             through: self.next.checked_sub(1).map(Into::into),
             records,

@@ -180,6 +180,80 @@ async fn a_gap_is_an_incident() {
     assert_eq!(seen.of("a"), [1, 4, 5]);
 }
 
+/// A topic that goes away under a running consumer holds its lanes; so it does not end as if all were well.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_goes_away_holds() {
+    let backend = memory::Memory::new();
+    let (log, store, seen) = (
+        Log::new(backend.clone()),
+        store::Memory::new(),
+        Seen::default(),
+    );
+    send(&log, &[note("a", 1)]).await;
+    let consumer = consumer(&log, store, &seen).idle_timeout(IDLE);
+    let running = tokio::spawn(Service::new().with(consumer).run());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    backend.delete("notes");
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!(outcome.handled, 1);
+    assert!(!outcome.held.is_empty());
+    assert!(
+        outcome.held.iter().all(|held| held.why.contains("Deleted")),
+        "{:?}",
+        outcome.held
+    );
+}
+
+/// A shard that was split: its children come after it, key by key.
+#[tokio::test(start_paused = true)]
+async fn an_ended_lane_is_finished_before_its_children() {
+    let backend = memory::Memory::with(memory::Settings {
+        lanes: 1,
+        ..memory::Settings::default()
+    });
+    let (log, store, seen) = (
+        Log::new(backend.clone()),
+        store::Memory::new(),
+        Seen::default(),
+    );
+    let notes = |from| -> Vec<Note> {
+        (from..from + 50)
+            .map(|n| note(&format!("k{}", n % 5), n))
+            .collect()
+    };
+    send(&log, &notes(0)).await;
+    let parent = log.backend().lanes("notes").await.unwrap().remove(0).lane;
+    backend.split(&parent, 2).unwrap();
+    send(&log, &notes(50)).await;
+    let consumer = || consumer(&log, store.clone(), &seen).idle_timeout(IDLE);
+    let outcome = Service::new().with(consumer()).run().await.unwrap();
+    assert_eq!(outcome.handled, 100);
+    for key in 0..5 {
+        assert!(seen.of(&format!("k{key}")).is_sorted());
+    }
+    assert_eq!(
+        Service::new().with(consumer()).run().await.unwrap().handled,
+        0
+    );
+}
+
+/// A record is handled no sooner than the lag after it was written, and no later for a clock that is wrong.
+#[tokio::test(start_paused = true)]
+async fn minimum_lag_waits_as_long_as_it_says() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let started = tokio::time::Instant::now();
+    let lagging = consumer(&log, store, &seen)
+        .min_lag(Duration::from_secs(600))
+        .stop_after(1);
+    assert_eq!(Service::new().with(lagging).run().await.unwrap().handled, 1);
+    let waited = started.elapsed();
+    assert!(
+        waited > Duration::from_secs(590) && waited <= Duration::from_secs(610),
+        "{waited:?}"
+    );
+}
+
 /// Without a store what is parked goes to a topic, with its origin, before the position moves.
 #[tokio::test(start_paused = true)]
 async fn dead_letters_say_where_they_come_from() {

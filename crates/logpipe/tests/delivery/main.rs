@@ -2,7 +2,10 @@
 //!
 //! * `basics`: routing, policies, bounds, what a service refuses to start
 //! * `losses`: what loses messages elsewhere, each a test
+//! * `sqlite`: effects in one transaction with the position
 
 mod basics;
 mod losses;
 mod note;
+#[cfg(all(feature = "local", feature = "sqlite"))]
+mod sqlite;

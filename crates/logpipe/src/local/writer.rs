@@ -475,7 +475,7 @@ mod tests {
             partitions: 1,
             turn: 0,
         };
-        let mut limit = async |appender: &mut Appender, pages: &'static str| {
+        let limit = async |appender: &mut Appender, pages: &'static str| {
             let connection = appender.writer.begin().await.unwrap();
             sqlx::raw_sql("ROLLBACK")
                 .execute(&mut *connection)

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// How long a writer waits while other processes hold the file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long it waits before it says so.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// One of the log's files.
 pub(super) struct File {
     pub path: PathBuf,
@@ -190,14 +193,21 @@ impl Writer {
             self.open = Some(self.file.connect().await?);
         }
         let (connection, _) = self.open.as_mut().expect("it was opened above");
-        let deadline = Instant::now() + PATIENCE;
+        let began = Instant::now();
+        let mut has_said = false;
         loop {
             match sqlx::raw_sql("BEGIN IMMEDIATE")
                 .execute(&mut *connection)
                 .await
             {
                 Ok(_) => return Ok(connection),
-                Err(error) if is_busy(&error) && Instant::now() < deadline => pause().await,
+                Err(error) if is_busy(&error) && began.elapsed() < PATIENCE => {
+                    if began.elapsed() > SILENCE && !std::mem::replace(&mut has_said, true) {
+                        let file = self.file.path.display();
+                        tracing::warn!(%file, "waiting: another process holds the file; one that was stopped inside a transaction holds it until it goes on or ends");
+                    }
+                    pause().await;
+                }
                 Err(error) => return Err(self.file.explain(error, "writing to")),
             }
         }

@@ -87,6 +87,12 @@ fn output_is_as_agreed() {
 }
 
 #[test]
+fn the_service_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    verify(&Options::new(root)).unwrap();
+}
+
+#[test]
 fn output_does_not_depend_on_order_or_repetition() {
     for case in CASES {
         let schemas = files(&folder(case).join("schemas"));

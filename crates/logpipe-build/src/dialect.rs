@@ -178,7 +178,7 @@ pub(crate) fn role_among<'a>(
 
 /// Whether a schema says nothing about its values.
 pub(crate) fn is_bare(schema: Json<'_>) -> bool {
-    let says_nothing = |key: &str| matches!(about(key), None | Some(Structure | Reader));
+    let says_nothing = |key: &str| matches!(about(key), None | Some(Structure | Reader | Ours));
     schema.as_bool() == Some(true)
         || schema.is_object() && schema.members().all(|(key, ..)| says_nothing(key))
 }

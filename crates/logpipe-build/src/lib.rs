@@ -175,6 +175,32 @@ pub fn generate(options: &Options) -> Result<Report, Error> {
     })
 }
 
+/// What is generated for schemas that lie in no folder, as [`read::read_texts`] takes them: each file's path in
+/// `generated`, and its text. Touches no disk.
+///
+/// # Errors
+///
+/// What is wrong with the schemas.
+pub fn generate_texts<P, B>(
+    files: impl IntoIterator<Item = (P, B)>,
+) -> Result<Vec<(String, String)>, Box<Checked>>
+where
+    P: Into<String>,
+    B: Into<Vec<u8>>,
+{
+    let checked = checked(read::read_texts(files));
+    if checked.has_errors() {
+        return Err(Box::new(checked));
+    }
+    let emitter = emit::Emitter::new(&checked.catalog);
+    let plans = emit::plan(&checked.catalog);
+    let texts = plans.iter().map(|plan| {
+        let text = render::render(plan, emitter.file(plan));
+        (plan.path.clone(), text)
+    });
+    Ok(texts.collect())
+}
+
 /// Finds out whether `generated` is up to date, and writes nothing.
 ///
 /// # Errors

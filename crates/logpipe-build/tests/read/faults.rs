@@ -27,6 +27,10 @@ fn of_the_message_as_a_whole() {
         ("true", &["1:1: a message is an object, and this is none"]),
         ("{}", &["1:1: a message is an object, and this is none"]),
         (
+            r#"{"x-logpipe": {"type": "a"}}"#,
+            &["1:1: a message is an object, and this is none"],
+        ),
+        (
             r#"{"type": "array"}"#,
             &["1:1: a message is an object, and this is none"],
         ),

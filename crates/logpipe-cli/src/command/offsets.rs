@@ -109,6 +109,12 @@ async fn move_group(set: &Set, operated: &Operated, output: &mut Output) -> Outc
         .map(|one| (one.extent.lane.clone(), one.to.clone()));
     operated.log.reset(&set.group, cursors.collect()).await?;
     if let Some(store) = store {
+        if moves.iter().any(|one| !one.in_store) {
+            output::note(
+                "the store keeps no position for some of these lanes; a consumer that keeps its positions there begins \
+                 them where its settings say",
+            );
+        }
         write(&store, &set.group, &moves).await?;
     }
     output::note(&format!("{} moved", output::count(moves.len(), "lane")));

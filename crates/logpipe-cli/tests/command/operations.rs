@@ -1,5 +1,8 @@
 //! Operations, on a local log and an SQLite store that the tests fill.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use bytes::Bytes;
 use logpipe::Log;
 use logpipe::record::{Cursor, Header, LaneId, Record};
@@ -202,6 +205,33 @@ async fn tail_shows_the_newest_decoded_or_raw() {
     assert_eq!(place.done("tail nouns --from 2999-01-01T00:00:00Z"), "");
     assert_eq!(place.run("tail nouns --from yesterday").code, 2);
     assert_eq!(place.done("tail nouns -n 0"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_follows_what_is_written_while_it_runs() {
+    let place = Place::new();
+    let (log, lane) = filled(&place, &[Some(PERSON.as_bytes())]).await;
+    let mut command = place.command(["tail", "nouns", "--follow", "--format", "json"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || json(&lines.next().unwrap().unwrap()).remove(0);
+    assert_eq!(next()["position"], "0");
+
+    let record = NewRecord {
+        key: Some(Bytes::from_static(b"k")),
+        headers: vec![],
+        value: Some(Bytes::from_static(NEWER.as_bytes())),
+        timestamp: None,
+    };
+    let sink = log.backend().sink(lane.topic()).await.unwrap();
+    sink.send(vec![record]).await.remove(0).unwrap();
+    let followed = next();
+    assert_eq!(
+        (&followed["position"], &followed["version"]),
+        (&"1".into(), &2.into())
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test]

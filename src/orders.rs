@@ -40,7 +40,7 @@ impl order::Handler<Sqlite> for Orders {
             sqlx::query("insert into order_lines (id, sku, quantity, price) values (?, ?, ?, ?)")
                 .bind(&id)
                 .bind(line.sku)
-                .bind(i64::from(line.quantity))
+                .bind(line.quantity)
                 .bind(line.price)
                 .execute(cx.tx())
                 .await?;

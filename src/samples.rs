@@ -90,7 +90,7 @@ fn thing(index: usize, owner: Uuid) -> thing::v1::Thing {
     thing::v1::Thing {
         uuid: Uuid::new_v4(),
         name: "umbrella".into(),
-        owner: (index % 2 == 0).then_some(owner),
+        owner: index.is_multiple_of(2).then_some(owner),
         tags: Some(vec!["black".into(), "large".into()]),
     }
 }
@@ -123,7 +123,7 @@ fn order(index: usize, customer: Uuid) -> order::v1::Order {
         }],
         total: 19.99,
         currency: order::v1::OrderCurrency::Eur,
-        gift: Some(index % 5 == 0),
+        gift: Some(index.is_multiple_of(5)),
         coupon: None,
         labels: Some(Map::from_iter([(
             "campaign".to_owned(),

@@ -5,12 +5,12 @@ use crate::run::{Result, cargo, run};
 /// What to measure.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only this bench: `decode`, `dispatch`, `local`, `idle` or `generated`.
+    /// Only this bench: `decode` or `generated`.
     name: Option<String>,
 }
 
 /// Each is a program of benches/ that prints a table and, behind it, JSON lines.
-const BENCHES: [&str; 5] = ["decode", "dispatch", "local", "idle", "generated"];
+const BENCHES: [&str; 2] = ["decode", "generated"];
 
 /// Runs the benches one after the other: they would disturb each other.
 pub fn bench(arguments: &Arguments) -> Result {

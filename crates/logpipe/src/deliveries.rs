@@ -87,7 +87,7 @@ impl<S: Store> Consumer<S> {
             .iter()
             .map(|&(message_type, known)| Route::any(message_type, known, hand_over.clone()))
             .collect();
-        let consumer = self.register(routes).set(|settings| {
+        let consumer = self.register_all(routes).set(|settings| {
             // A receipt waits for its commit, and the commit must not wait for the next receipt.
             settings.run = 1;
             // The loop takes the time that it takes.

@@ -6,7 +6,7 @@
 //! * `LOGPIPE_FAULT=POINT:ACTION:N` does ACTION when POINT is passed for the Nth time (from 1): `abort` ends the process
 //!   as a crash would, `stop` stops it as SIGSTOP would, until somebody continues it.
 //! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
-//!   position before the effects, in a transaction of its own.
+//!   position behind the effects, in a transaction of its own.
 
 /// A place in the run time where a crash would hurt most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub(crate) enum Point {
     AfterCommit,
     /// A parked record is written, its transaction is open.
     WhileParking,
-    /// Nothing is open; the lane's lowest record waits for its retry and a later one is settled.
+    /// Nothing is open; a record waits for its retry, and later ones are about to run and to settle above the cursor:
+    /// where a zombie's write would match the position.
     RetryWaiting,
 }
 

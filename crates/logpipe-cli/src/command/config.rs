@@ -11,7 +11,7 @@ use crate::output::{Output, Row};
 
 /// Settings: what holds here and who said so, and what there is to set.
 ///
-/// A setting is taken from the first that has it: --set, the environment (LOGPIPE_<SECTION>_<KEY>), logpipe.toml in the
+/// A setting is taken from the first that has it: --set, the environment (LOGPIPE_SECTION_KEY), logpipe.toml in the
 /// working directory, the default. Secrets are never shown.
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -100,9 +100,16 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// Adds what handles a type: `person::handler(..)`, `place::latest(..)`, or all of them, `every(..)`.
-    pub fn register(mut self, routes: impl Into<Routes<S>>) -> Self {
-        self.routes.extend(routes.into().0);
+    /// Adds what handles a type: `person::handler(..)` or `place::latest(..)`.
+    // Not generic: a handler for another store is then rustc's plain `expected Route<Broker>, found Route<Sqlite>`.
+    pub fn register(mut self, route: Route<S>) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Adds several: `every(..)`.
+    pub fn register_all(mut self, routes: impl IntoIterator<Item = Route<S>>) -> Self {
+        self.routes.extend(routes);
         self
     }
 
@@ -377,25 +384,4 @@ struct Shared<S: Store> {
     quota: Quota,
     budget: Budget,
     clock: Clock,
-}
-
-/// One route or several.
-pub struct Routes<S: Store>(Vec<Route<S>>);
-
-impl<S: Store> From<Route<S>> for Routes<S> {
-    fn from(route: Route<S>) -> Self {
-        Self(vec![route])
-    }
-}
-
-impl<S: Store, const N: usize> From<[Route<S>; N]> for Routes<S> {
-    fn from(routes: [Route<S>; N]) -> Self {
-        Self(routes.into())
-    }
-}
-
-impl<S: Store> From<Vec<Route<S>>> for Routes<S> {
-    fn from(routes: Vec<Route<S>>) -> Self {
-        Self(routes)
-    }
 }

@@ -226,12 +226,12 @@ impl<S: Store> Worker<S> {
             match tenure.lane.next(now, fresh) {
                 Next::Run { seqs, .. } => {
                     self.set(LaneState::Running);
-                    self.run(tenure, seqs).await?;
-                }
-                Next::At(due) => {
                     if tenure.lane.has_waiting() {
                         fault::point(Point::RetryWaiting);
                     }
+                    self.run(tenure, seqs).await?;
+                }
+                Next::At(due) => {
                     self.save(tenure, true).await?;
                     self.rest(tenure, Some(due)).await?;
                 }

@@ -1,0 +1,233 @@
+//! Two consumer processes and what is done to them: kills, stops, aborts at named points.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use logpipe::{Error, Result};
+
+use crate::verdict;
+use crate::work::{Plan, Random};
+
+/// Longer than a lease (10 s): a stopped process wakes up to find its lanes taken.
+const STOPPED: Duration = Duration::from_secs(13);
+/// How long a planned fault may take to happen before the bench says that it can't.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is done to a worker, one after the other.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// SIGKILL in full flight.
+    Kill,
+    /// A new worker that aborts itself at a named point, the Nth time that it gets there.
+    Abort(&'static str, u32),
+    /// A new worker that stops itself there; it is continued after its lease.
+    Stop(&'static str, u32),
+}
+
+/// Ten kills, with everything else between them.
+const FAULTS: [Fault; 16] = [
+    Fault::Kill,
+    Fault::Abort("before_commit", 40),
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Stop("retry_waiting", 8),
+    Fault::Kill,
+    Fault::Abort("after_commit", 40),
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Abort("while_parking", 1),
+    Fault::Kill,
+    Fault::Stop("in_transaction", 60),
+    Fault::Kill,
+    Fault::Abort("after_claim", 1),
+    Fault::Kill,
+    Fault::Kill,
+];
+
+/// The consumer processes.
+pub struct Workers {
+    dir: PathBuf,
+    planted: Option<&'static str>,
+    cured: bool,
+    running: Vec<Child>,
+    started: usize,
+    /// Faults that happened, in words.
+    pub happened: Vec<String>,
+    /// Kills that hit while records were still to come and some were handled: strictly inside the run.
+    pub inside: usize,
+}
+
+impl Workers {
+    /// Starts two.
+    pub fn start(dir: &Path, planted: Option<&'static str>) -> Result<Self> {
+        let mut workers = Self {
+            dir: dir.to_owned(),
+            planted,
+            cured: false,
+            running: Vec::new(),
+            started: 0,
+            happened: Vec::new(),
+            inside: 0,
+        };
+        for _ in 0..2 {
+            let child = workers.spawn(None)?;
+            workers.running.push(child);
+        }
+        Ok(workers)
+    }
+
+    fn spawn(&mut self, fault: Option<String>) -> Result<Child> {
+        let output = File::create(self.dir.join(format!("worker-{}.log", self.started)))?;
+        self.started += 1;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--worker").arg("--dir").arg(&self.dir);
+        if self.cured {
+            command.arg("--cured");
+        }
+        if let Some(mistake) = self.planted {
+            command.env("LOGPIPE_PLANT", mistake);
+        }
+        if let Some(fault) = fault {
+            command.env("LOGPIPE_FAULT", fault);
+        }
+        Ok(command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()?)
+    }
+
+    /// SIGKILL to a worker, and another in its place.
+    fn replace(&mut self, index: usize, fault: Option<String>) -> Result {
+        self.running[index].kill()?;
+        self.running[index].wait()?;
+        self.running[index] = self.spawn(fault)?;
+        Ok(())
+    }
+
+    /// Workers that nobody disturbs have to stay alive: one that ended by itself is an error.
+    pub fn check(&mut self) -> Result {
+        for child in &mut self.running {
+            if let Some(status) = child.try_wait()? {
+                return Err(Error::msg(format!(
+                    "a worker ended by itself ({status}): see {}",
+                    self.dir.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces all by workers whose handlers no longer fail.
+    pub fn cure(mut self) -> Result<Self> {
+        self.cured = true;
+        for index in 0..self.running.len() {
+            self.replace(index, None)?;
+        }
+        Ok(self)
+    }
+
+    /// SIGTERM, and the wait for a drained end.
+    pub async fn stop(&mut self) -> Result {
+        for child in &mut self.running {
+            signal(child, "TERM")?;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for child in &mut self.running {
+            while child.try_wait()?.is_none() {
+                if Instant::now() > deadline {
+                    return Err(Error::msg(
+                        "a worker did not end within a minute of SIGTERM",
+                    ));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for child in &mut self.running {
+            // Whoever ended already is the only one that can't be killed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Does all that is planned while records are coming in.
+pub async fn run(mut workers: Workers, dir: &Path, plan: &Plan, seed: u64) -> Result<Workers> {
+    let mut random = Random(seed ^ 0xc4a0);
+    verdict::wait_for(dir, 1, PATIENCE).await?;
+    for (turn, fault) in FAULTS.into_iter().enumerate() {
+        let victim = turn % 2;
+        tokio::time::sleep(Duration::from_millis(1_000 + random.below(1_500))).await;
+        match fault {
+            Fault::Kill => {
+                let before = verdict::handled(dir).await?;
+                workers.replace(victim, None)?;
+                let after = verdict::handled(dir).await?;
+                if before > 0 && after < plan.first_pass() {
+                    workers.inside += 1;
+                }
+                workers.happened.push(format!("SIGKILL at {after} records"));
+            }
+            Fault::Abort(point, nth) => {
+                workers.replace(victim, Some(format!("{point}:abort:{nth}")))?;
+                until(point, || Ok(workers.running[victim].try_wait()?.is_some())).await?;
+                workers.running[victim] = workers.spawn(None)?;
+                workers.happened.push(format!("abort {point}"));
+            }
+            Fault::Stop(point, nth) => {
+                workers.replace(victim, Some(format!("{point}:stop:{nth}")))?;
+                until(point, || stopped(&workers.running[victim])).await?;
+                tokio::time::sleep(STOPPED).await;
+                signal(&workers.running[victim], "CONT")?;
+                workers
+                    .happened
+                    .push(format!("SIGSTOP {} s {point}", STOPPED.as_secs()));
+            }
+        }
+    }
+    Ok(workers)
+}
+
+/// Waits for a fault to happen; one that never does is a fault of the bench.
+async fn until(point: &str, mut happened: impl FnMut() -> Result<bool>) -> Result {
+    let deadline = Instant::now() + PATIENCE;
+    while !happened()? {
+        if Instant::now() > deadline {
+            return Err(Error::msg(format!(
+                "no worker came to `{point}` within a minute"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Whether the kernel shows the process as stopped.
+fn stopped(child: &Child) -> Result<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    Ok(state == Some('T'))
+}
+
+/// The standard library only kills; everything else is the command of the same name.
+fn signal(child: &Child, name: &str) -> Result {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::msg(format!("`kill -{name}` failed")))
+    }
+}

@@ -1,0 +1,115 @@
+//! The example service, run as a user runs it: by its binary, in a folder of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::project::Ran;
+
+fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_nouns"))
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    output.into()
+}
+
+/// The text behind a label of the report.
+fn line<'a>(report: &'a str, label: &str) -> &'a str {
+    let found = report
+        .lines()
+        .find_map(|line| line.strip_prefix(label)?.strip_prefix(' '));
+    found
+        .unwrap_or_else(|| panic!("no line `{label}` in\n{report}"))
+        .trim()
+}
+
+#[test]
+fn the_second_run_handles_nothing_again_and_a_lost_log_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+
+    let first = nouns(dir.path(), &[]).ok().stdout;
+    assert!(first.lines().count() <= 15, "{first}");
+    assert_eq!(
+        line(&first, "schemas"),
+        "order v1, person v1 v2, place v1, thing v1"
+    );
+    let sent: u32 = line(&first, "sent")
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        line(&first, "handled").starts_with(&format!("{sent} new, 0 handled again")),
+        "{first}"
+    );
+
+    let second = nouns(dir.path(), &[]).ok().stdout;
+    assert!(
+        line(&second, "handled").starts_with(&format!("{sent} new, 0 handled again")),
+        "{second}"
+    );
+
+    // The log goes, the database with its positions stays: never silently read from somewhere else.
+    for entry in fs::read_dir(dir.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("log.db") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let third = nouns(dir.path(), &[]);
+    assert_eq!(third.code, Some(1), "{}\n{}", third.stdout, third.stderr);
+    let said = format!("{}{}", third.stdout, third.stderr);
+    assert!(said.contains("Recreated"), "{said}");
+    assert!(said.contains("offsets set"), "the cure is named: {said}");
+}
+
+#[test]
+fn inspect_prints_one_line_and_names_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let uuid = "12345678-1234-4678-9234-567812345678";
+    let good = format!(
+        r#"json:{{"type":"person","version":1,"message":{{"uuid":"{uuid}","first_name":"Joe","last_name":"Schmoe"}}}}"#
+    );
+    for (value, expected) in [
+        (
+            good.as_str(),
+            serde_json::json!({
+                "framing": "json", "type": "person", "version": 1, "key": uuid, "ok": true, "rejection": null, "encoded": good
+            }),
+        ),
+        (
+            r#"json:{"type":"person","version":7,"message":{}}"#,
+            serde_json::json!({ "kind": "UnknownVersion" }),
+        ),
+        (
+            r#"json:{"type":"nobody","version":1,"message":{}}"#,
+            serde_json::json!({ "kind": "UnknownType" }),
+        ),
+        (
+            r#"json:{"type":"person","version":1,"message":{"uuid":5}}"#,
+            serde_json::json!({ "kind": "Invalid", "path": "/uuid" }),
+        ),
+        ("pickle:x", serde_json::json!({ "kind": "UnknownFormat" })),
+        ("hello", serde_json::json!({ "kind": "Malformed" })),
+    ] {
+        fs::write(dir.path().join("value"), value).unwrap();
+        let ran = nouns(dir.path(), &["inspect", "value"]);
+        let printed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let ok = printed["ok"].as_bool().unwrap();
+        assert_eq!(ran.code, Some(if ok { 0 } else { 1 }), "{value}");
+        let place = if ok { &printed } else { &printed["rejection"] };
+        for (member, wanted) in expected.as_object().unwrap() {
+            assert_eq!(
+                &place[member], wanted,
+                "{member} of {value}: {}",
+                ran.stdout
+            );
+        }
+    }
+}

@@ -134,4 +134,6 @@ mod armed {
     }
 }
 
-pub(crate) use armed::{planted, point};
+#[cfg_attr(not(feature = "sqlite"), allow(unused_imports))]
+pub(crate) use armed::planted;
+pub(crate) use armed::point;

@@ -26,12 +26,6 @@ pub fn ci() -> Result {
         "-D",
         "warnings",
     ]))?;
-    run(&mut cargo(&[
-        "check",
-        "-p",
-        "logpipe",
-        "--no-default-features",
-    ]))?;
     for feature in FEATURES {
         run(&mut cargo(&[
             "check",

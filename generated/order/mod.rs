@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: b0a28cdd598d6858877ca8cf 69096d0f5ad1e0dc6f7c2278
+// digest: ece982b6ed29e254ad4bcab3 69096d0f5ad1e0dc6f7c2278
 
 //! `order`: its versions, and what handles them.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c23383e0f78ce8b0cf8a30a8 fb7f6efc786a5f16f0060388
+// digest: 1365b5cec587ea04b8aac424 fb7f6efc786a5f16f0060388
 
 //! `person`: its versions, and what handles them.
 

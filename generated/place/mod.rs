@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7848e1bb4d0ec2acabac4055 6e95934065b5f9f722dcc1e6
+// digest: c31a8ada3e6ba4effbe69f43 6e95934065b5f9f722dcc1e6
 
 //! `place`: its versions, and what handles them.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cd92f147767f5de24f67d578 11069fcc9e6cad1860709c68
+// digest: c31a8ada3e6ba4effbe69f43 11069fcc9e6cad1860709c68
 
 //! `place`, version 1.
 

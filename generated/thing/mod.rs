@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 37e0c6e21a440f29c11e74d3 022bbe099a12172d3dd02fc9
+// digest: 5a29f89a1105bead5ae86db3 022bbe099a12172d3dd02fc9
 
 //! `thing`: its versions, and what handles them.
 

@@ -70,6 +70,11 @@ impl Project {
         project
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// Writes a file, and the folders above it.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.dir.join(path);

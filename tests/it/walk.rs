@@ -1,4 +1,4 @@
-//! The life of a version, as README walks it: it appears, it breaks, the old one goes.
+//! A version appears, as README walks it: what fails, what is written, and what is not.
 
 use crate::project::{Project, root};
 

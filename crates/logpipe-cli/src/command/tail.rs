@@ -120,15 +120,15 @@ impl Printer<'_> {
 /// The cursor behind which the lane's last `count` records lie, or more of them where positions can't be counted.
 async fn before_last(operated: &Operated, lane: &LaneExtent, count: usize) -> Outcome<Cursor> {
     let number = |position: &Option<Position>| position.as_ref().and_then(Position::number);
-    let cursor = match (number(&lane.first), number(&lane.last)) {
+    let start = match (number(&lane.first), number(&lane.last)) {
         (Some(first), Some(last)) => match last.checked_sub(count as u64) {
-            Some(before) if before >= first => Cursor::After(before.into()),
-            _ => Cursor::Start,
+            Some(before) if before >= first => return Ok(Cursor::After(before.into())),
+            _ => Start::Earliest,
         },
-        _ if count == 0 => operated.log.resolve(&lane.lane, &Start::Latest).await?,
-        _ => Cursor::Start,
+        _ if count == 0 => Start::Latest,
+        _ => Start::Earliest,
     };
-    Ok(cursor)
+    Ok(operated.log.resolve(&lane.lane, &start).await?)
 }
 
 /// The lane's next records, and whether more follow of those that it held when the command began.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use logpipe::envelope;
-use logpipe::record::{Cursor, Record};
+use logpipe::record::{Record, Start};
 use logpipe::source::{Budget, Fetched, LaneExtent};
 use serde::Serialize;
 
@@ -71,7 +71,8 @@ async fn scan(
     let Some(last) = &lane.last else {
         return Ok(());
     };
-    let mut reader = operated.reader(&lane.lane, &Cursor::Start).await?;
+    let oldest = operated.log.resolve(&lane.lane, &Start::Earliest).await?;
+    let mut reader = operated.reader(&lane.lane, &oldest).await?;
     loop {
         let fetch = match reader.fetch(BUDGET).await? {
             Fetched::Records(fetch) => fetch,

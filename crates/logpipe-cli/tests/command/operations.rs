@@ -7,7 +7,7 @@ use bytes::Bytes;
 use logpipe::Log;
 use logpipe::record::{Cursor, Header, LaneId, Record};
 use logpipe::sink::NewRecord;
-use logpipe::source::Join;
+use logpipe::source::{Before, Join};
 use logpipe::store::{Claim, Held, LaneKey, Park, Reason, Settlement, Sqlite, Store};
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ async fn topics_and_versions_tell_what_is_left() {
         Some(b"rubbish"),
         None,
     ];
-    let (_log, _) = filled(&place, &values).await;
+    let (log, _) = filled(&place, &values).await;
 
     let topics = json(&place.done("topics --format json"));
     assert_eq!(
@@ -150,6 +150,13 @@ async fn topics_and_versions_tell_what_is_left() {
             .iter()
             .all(|row| row["oldest"].is_string() && row["youngest"].is_string())
     );
+
+    // What retention removed is not there, and no fault.
+    let second = Before::Position(3_u64.into());
+    log.trim("nouns", second).await.unwrap();
+    let left = json(&place.done("versions nouns --format json"));
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(place.done("tail nouns").lines().count(), 2);
 
     let absent = place.run("versions noun");
     assert_eq!(

@@ -1,0 +1,97 @@
+//! What happens where the stored position and the log do not fit? A named incident, never a silent new start.
+
+use tracing::{info, warn};
+
+use super::{Break, Step, Worker};
+use crate::consumer::Shared;
+use crate::health::LaneState;
+use crate::policy::OnGap;
+use crate::record::{Cursor, Start};
+use crate::source::{Gap, GapKind};
+use crate::store::{Commit, Held, LaneKey, Settlement};
+use crate::{Error, Result, Store};
+
+impl<S: Store> Worker<S> {
+    /// Goes on behind the gap, or does not, as `on_gap` says.
+    pub(super) async fn bridge(&mut self, gap: Gap) -> Step {
+        let missing = gap
+            .missing
+            .map_or("an unknown number of".into(), |n| n.to_string());
+        let what = format!(
+            "{}: the stored position is not in this log, {missing} records are affected",
+            gap.kind.name()
+        );
+        warn!(
+            topic = self.key.lane.topic(),
+            lane = self.key.lane.shard(),
+            incident = gap.kind.name(),
+            missing = gap.missing,
+            "the stored position is outside the log"
+        );
+        let gone = matches!(gap.kind, GapKind::Deleted | GapKind::Denied);
+        let start = match self.shared.settings.on_gap {
+            OnGap::Stop => {
+                let error = Error::permanent(format!("{}: {what}", self.key.lane));
+                return Err(Break::Stop(error));
+            }
+            OnGap::Earliest if !gone => Start::Earliest,
+            OnGap::Latest if !gone => Start::Latest,
+            OnGap::Earliest | OnGap::Latest | OnGap::Hold => {
+                self.set(LaneState::Held(format!(
+                    "{what}; set a position with `logpipe offsets set`, or on_gap = \"earliest\" | \"latest\""
+                )));
+                loop {
+                    match self.pulse.obey() {
+                        // Held is held, whatever else happens to the log.
+                        Ok(()) | Err(Break::Gap(_)) => self.pulse.moment(None).await,
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        };
+        let forget = matches!(gap.kind, GapKind::Recreated | GapKind::Truncated);
+        let start = &start;
+        let cursor = self
+            .persist("going on behind a gap", |shared, key| async move {
+                reposition(&shared, &key, start, forget).await
+            })
+            .await?;
+        info!(lane = %self.key.lane, %cursor, "going on behind the gap");
+        Ok(())
+    }
+}
+
+/// Stores a start behind a gap.
+async fn reposition<S: Store>(
+    shared: &Shared<S>,
+    key: &LaneKey,
+    start: &Start,
+    forget: bool,
+) -> Result<Cursor> {
+    let cursor = shared.source.resolve(&key.lane, start).await?;
+    if S::KEPT_BY_LOG {
+        let cursors = vec![(key.lane.clone(), cursor.clone())];
+        shared.source.save(cursors).await?;
+        return Ok(cursor);
+    }
+    let Some(claim) = shared.store.claim(key, Some(&cursor)).await? else {
+        return Err(Error::permanent("the store has no row for the lane"));
+    };
+    let held = Held {
+        key: key.clone(),
+        epoch: claim.epoch,
+        cursor: claim.cursor,
+    };
+    let mut session = shared.store.begin(&held).await?;
+    let settlement = Settlement {
+        cursor: Some(cursor.clone()),
+        forget,
+        ..Settlement::default()
+    };
+    shared.store.settle(&mut session, settlement).await?;
+    match shared.store.commit(session).await {
+        Commit::Done => Ok(cursor),
+        Commit::Fenced => Err(Error::fenced("another owner has the lane")),
+        Commit::Unavailable(error) | Commit::Refused(error) | Commit::Unknown(error) => Err(error),
+    }
+}

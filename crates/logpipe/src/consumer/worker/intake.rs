@@ -1,0 +1,82 @@
+//! How do records come into the lane's window? As there is room, each with the route that takes it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Break, Content, Step, Tenure, Worker};
+use crate::Store;
+use crate::error::Context;
+use crate::lane::Arrival;
+use crate::record::Record;
+use crate::source::{Budget, Fetched};
+
+impl<S: Store> Worker<S> {
+    /// Whether anything came.
+    pub(super) async fn fetch(&mut self, tenure: &mut Tenure) -> Step<bool> {
+        let room = tenure.lane.room();
+        let share = self
+            .shared
+            .budget
+            .share()
+            .saturating_sub(tenure.lane.size());
+        // Half a window at a time: fetching costs a round trip whatever it returns.
+        if !tenure.more || room < self.shared.settings.window.div_ceil(2) || share == 0 {
+            return Ok(false);
+        }
+        let budget = Budget {
+            records: room,
+            bytes: share,
+        };
+        let fetched = self.pulse.guard(tenure.reader.fetch(budget)).await?;
+        match fetched.context("reading the lane") {
+            Ok(Fetched::Records(fetch)) => {
+                tenure.more = !fetch.at_end;
+                let came = !fetch.records.is_empty();
+                let now = Instant::now();
+                for record in fetch.records {
+                    tenure.lane.push(self.arrival(record, now));
+                }
+                if let Some(through) = fetch.through {
+                    tenure.lane.through(through);
+                }
+                Ok(came)
+            }
+            Ok(Fetched::Ended) => {
+                tenure.more = false;
+                tenure.ended = true;
+                tenure.lane.end();
+                Ok(false)
+            }
+            Ok(Fetched::OutOfRange(gap)) => Err(Break::Gap(gap)),
+            Err(error) => {
+                self.trouble(error).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn arrival(&self, record: Record, now: Instant) -> Arrival<Content> {
+        let lag = self.shared.settings.min_lag();
+        let due = record.timestamp.filter(|_| !lag.is_zero()).map(|written| {
+            let due = written.saturating_add(lag).unwrap_or(written);
+            let wait = due.duration_since(self.shared.clock.now());
+            let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+            now + wait.min(lag)
+        });
+        let classified = self.shared.router.classify(&record, false);
+        Arrival {
+            position: record.position.clone(),
+            key: record.key.clone(),
+            route: classified.route,
+            size: record.size(),
+            due,
+            content: Content {
+                record,
+                classified,
+                exact: false,
+                counted: false,
+            },
+        }
+    }
+}

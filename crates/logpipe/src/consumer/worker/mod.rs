@@ -1,0 +1,367 @@
+//! One lane, from its assignment until it is given back: what happens, in which order?
+//!
+//! * `claim`: how it becomes ours
+//! * `intake`: how records come into its window
+//! * `run`: how they reach their handler
+//! * `commit`: how what came of it becomes durable
+//! * `gap`: what happens where position and log do not fit
+//! * `leave`: what the log is told
+//! * `pulse`: how all of them wait
+
+mod claim;
+mod commit;
+mod gap;
+mod intake;
+mod leave;
+mod pulse;
+mod run;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use self::pulse::Pulse;
+use super::Shared;
+use super::router::Classified;
+use super::run::Job;
+use crate::error::Kind;
+use crate::fault::{self, Point};
+use crate::handler::Current;
+use crate::health::LaneState;
+use crate::lane::{Lane, Limits, Next};
+use crate::record::{Cursor, Record};
+use crate::source::{Assigned, Gap, LaneReader, Opened, backoff};
+use crate::store::LaneKey;
+use crate::{Error, Result, Store};
+
+/// A lane that reached a cap looks again.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// The longest wait between two tries of what is nobody's fault among the records: short enough that the lane is back
+/// soon after whatever it was has passed.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// What the consumer asks of a lane.
+#[derive(Debug, Clone)]
+pub(super) enum Command {
+    /// Go on.
+    Go,
+    /// Settle what is in flight until then, store the position, release the lane.
+    Drain(Instant),
+    /// The lane is another's: write nothing.
+    Drop,
+    /// Something happened to the log.
+    Incident(Gap),
+}
+
+/// How a lane's task ended.
+pub(super) enum Exit {
+    /// Given back, or not ours any more.
+    Left,
+    /// A policy says stop.
+    Stopped(Error),
+}
+
+/// Why a lane stops what it is doing.
+enum Break {
+    /// Asked to drain.
+    Drain,
+    /// Nothing of the lane is ours.
+    Drop,
+    /// Another owner wrote, or nobody knows whether a commit went through: look at the lane anew.
+    Anew,
+    /// The log and the position do not fit.
+    Gap(Gap),
+    /// A policy says stop.
+    Stop(Error),
+}
+
+type Step<T = ()> = std::result::Result<T, Break>;
+
+/// What the lane keeps of a record in its window.
+pub(super) struct Content {
+    pub(super) record: Record,
+    pub(super) classified: Classified,
+    pub(super) exact: bool,
+    /// It has taken its place among the N records after which the consumer stops.
+    counted: bool,
+}
+
+pub(super) struct Worker<S: Store> {
+    shared: Arc<Shared<S>>,
+    key: LaneKey,
+    pulse: Pulse<S>,
+    /// Failures in a row of the store, the log or a dependency.
+    troubles: u32,
+    /// Taken from the quota by records that are not settled.
+    places: u64,
+    state: LaneState,
+}
+
+/// A claimed and opened lane.
+struct Tenure {
+    epoch: u64,
+    lane: Lane<Content>,
+    reader: Box<dyn LaneReader>,
+    /// The log may have more than was fetched.
+    more: bool,
+    /// A cursor that the log has not been told of.
+    unsaved: bool,
+    saved_at: Instant,
+    held: Option<String>,
+    recheck: Option<Instant>,
+    ended: bool,
+}
+
+impl<S: Store> Worker<S> {
+    pub(super) fn new(
+        shared: Arc<Shared<S>>,
+        assigned: Assigned,
+        command: watch::Receiver<Command>,
+    ) -> Self {
+        let key = LaneKey {
+            consumer: shared.group.clone(),
+            lane: assigned.lane,
+            cluster: assigned.cluster,
+            incarnation: assigned.incarnation,
+        };
+        Self {
+            pulse: Pulse::new(shared.clone(), key.lane.clone(), command),
+            shared,
+            key,
+            troubles: 0,
+            places: 0,
+            state: LaneState::Starting,
+        }
+    }
+
+    /// The life of the lane.
+    pub(super) async fn work(mut self) -> Exit {
+        self.shared.budget.lanes.fetch_add(1, Ordering::Relaxed);
+        self.set(LaneState::Starting);
+        let exit = loop {
+            let mut tenure = None;
+            let Err(broken) = self.tenure(&mut tenure).await else {
+                break Exit::Left;
+            };
+            self.shared
+                .quota
+                .give_back(std::mem::take(&mut self.places));
+            if let Err(broken) = self.mend(broken, &mut tenure).await {
+                match broken {
+                    Break::Drain => self.release(tenure).await,
+                    Break::Stop(error) => {
+                        self.release(tenure).await;
+                        break Exit::Stopped(error);
+                    }
+                    Break::Drop | Break::Anew | Break::Gap(_) => {}
+                }
+                break Exit::Left;
+            }
+        };
+        self.shared.budget.lanes.fetch_sub(1, Ordering::Relaxed);
+        exit
+    }
+
+    /// What the lane can go on from, if it is still ours; everything else is the end of its task. Of a tenure that the
+    /// store may know better nothing is kept, so that nothing of it is saved.
+    async fn mend(&mut self, broken: Break, tenure: &mut Option<Tenure>) -> Step {
+        match broken {
+            Break::Anew => {
+                debug!(lane = %self.key.lane, "looking at the lane anew");
+                let cursor = tenure
+                    .take()
+                    .map_or(Cursor::Start, |tenure| tenure.lane.cursor().clone());
+                match self.is_ours(&cursor).await? {
+                    true => Ok(()),
+                    false => Err(Break::Drain),
+                }
+            }
+            Break::Gap(gap) => {
+                *tenure = None;
+                self.bridge(gap).await
+            }
+            end => Err(end),
+        }
+    }
+
+    /// From the claim on; `Ok` when the lane has ended and is finished.
+    async fn tenure(&mut self, tenure: &mut Option<Tenure>) -> Step {
+        let claim = self.claim().await?;
+        if let Some(gap) = self.other_log(&claim) {
+            return Err(Break::Gap(gap));
+        }
+        fault::point(Point::AfterClaim);
+        if claim.cursor == Cursor::Closed {
+            return self.finish().await;
+        }
+        let reader = match self.open(&claim.cursor).await? {
+            Opened::Reader(reader) => reader,
+            Opened::OutOfRange(gap) => return Err(Break::Gap(gap)),
+            Opened::NotOurs => return Err(Break::Drop),
+        };
+        let settings = &self.shared.settings;
+        let limits = Limits {
+            window: settings.window.max(1),
+            run: settings.run.max(1),
+        };
+        self.shared.board.cursor(&self.key.lane, &claim.cursor);
+        let tenure = tenure.insert(Tenure {
+            epoch: claim.epoch,
+            lane: Lane::new(limits, settings.order, claim.cursor, claim.settled),
+            reader,
+            more: true,
+            unsaved: false,
+            saved_at: Instant::now(),
+            held: None,
+            recheck: None,
+            ended: false,
+        });
+        loop {
+            self.pulse.obey()?;
+            let fetched = self.fetch(tenure).await?;
+            let fresh = self.shared.quota.left();
+            match tenure.lane.next(Instant::now(), fresh) {
+                Next::Run { seqs, .. } => {
+                    self.set(LaneState::Running);
+                    if tenure.lane.has_waiting() {
+                        fault::point(Point::RetryWaiting);
+                    }
+                    self.run(tenure, seqs).await?;
+                }
+                Next::At(due) => {
+                    self.save(tenure, true).await?;
+                    self.rest(tenure, Some(due)).await?;
+                }
+                Next::Nothing => {
+                    self.pass(tenure).await?;
+                    if *tenure.lane.cursor() == Cursor::Closed {
+                        self.save(tenure, true).await?;
+                        return self.finish().await;
+                    }
+                    // What came needed no handler, and more may follow.
+                    if !(fetched && tenure.more) {
+                        self.save(tenure, true).await?;
+                        self.rest(tenure, None).await?;
+                    }
+                }
+            }
+            self.save(tenure, false).await?;
+        }
+    }
+
+    /// Until `until`, until something arrives, or until the consumer wants something.
+    async fn rest(&mut self, tenure: &mut Tenure, until: Option<Instant>) -> Step {
+        if tenure.recheck.is_some_and(|at| at <= Instant::now()) {
+            tenure.recheck = None;
+            tenure.held = None;
+            tenure.lane.resume();
+            return Ok(());
+        }
+        let is_quiet = tenure.lane.is_quiet();
+        self.set(match &tenure.held {
+            Some(why) if is_quiet => LaneState::Held(why.clone()),
+            None if is_quiet && !tenure.more => LaneState::Idle,
+            _ => LaneState::Running,
+        });
+        // A full window has no use for more, and what is known to be there needs no news.
+        let wants = tenure.lane.room() > 0 && !tenure.more && !tenure.ended;
+        let until = [until, tenure.recheck].into_iter().flatten().min();
+        let shared = self.shared.clone();
+        tokio::select! {
+            biased;
+            () = self.pulse.moment(until) => {}
+            ready = tenure.reader.ready(), if wants => match ready {
+                Ok(()) => tenure.more = true,
+                Err(error) => self.trouble(error.context("waiting for records")).await?,
+            },
+            () = shared.quota.changed(), if tenure.lane.room() < shared.settings.window => {}
+        }
+        Ok(())
+    }
+
+    /// Tries until it succeeds, or the lane has to stop.
+    // Not an `AsyncFn` that borrows: rustc does not see that its futures are `Send` for every lifetime.
+    async fn persist<T, F>(
+        &mut self,
+        doing: &str,
+        operation: impl Fn(Arc<Shared<S>>, LaneKey) -> F,
+    ) -> Step<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        loop {
+            let tried = operation(self.shared.clone(), self.key.clone());
+            match self.pulse.guard(tried).await? {
+                Ok(done) => {
+                    self.troubles = 0;
+                    return Ok(done);
+                }
+                Err(error) => self.trouble(error.context(doing)).await?,
+            }
+        }
+    }
+
+    async fn fenced_or_trouble(&mut self, error: Error) -> Step {
+        if error.kind() == Kind::Fenced {
+            return Err(Break::Anew);
+        }
+        self.trouble(error).await
+    }
+
+    /// Nobody's fault among the records: the lane waits, and uses up no attempt.
+    async fn trouble(&mut self, error: Error) -> Step {
+        let wait = backoff(self.troubles).min(LONGEST_WAIT);
+        self.troubles += 1;
+        warn!(
+            topic = self.key.lane.topic(),
+            lane = self.key.lane.shard(),
+            %error,
+            tries = self.troubles,
+            "waiting, then trying again"
+        );
+        self.set(LaneState::Waiting(error.to_string()));
+        let until = Instant::now() + wait;
+        while Instant::now() < until {
+            self.pulse.obey()?;
+            self.pulse.moment(Some(until)).await;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, state: LaneState) {
+        if self.state != state || state == LaneState::Starting {
+            self.shared.board.set(&self.key.lane, state.clone());
+            self.state = state;
+        }
+    }
+}
+
+impl Content {
+    /// What the lane keeps of a record that ran and is not settled.
+    pub(super) fn of(job: Job, route: u32) -> Self {
+        let Current {
+            record,
+            message_type,
+            version,
+            exact,
+            attempt: _,
+            confirm: _,
+        } = job.current;
+        Self {
+            record,
+            classified: Classified {
+                route,
+                message_type,
+                version,
+                decided: job.decided,
+            },
+            exact,
+            counted: true,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! How do records reach their handler, and what of them stays? A run is one transaction; who is at fault decides.
+
+use tokio::time::Instant;
+
+use super::{Content, Step, Tenure, Worker};
+use crate::consumer::Shared;
+use crate::consumer::run::{End, Finished, Job, Run, Verdict};
+use crate::consumer::settle::Settling;
+use crate::fault::{self, Point};
+use crate::handler::Current;
+use crate::lane::Fate;
+use crate::store::Held;
+use crate::{Error, Store};
+
+impl<S: Store> Worker<S> {
+    pub(super) async fn run(&mut self, tenure: &mut Tenure, seqs: Vec<u64>) -> Step {
+        let route = tenure.lane.route(seqs[0]);
+        let jobs = self.jobs(tenure, seqs);
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let held = self.held(tenure);
+        let ran = self
+            .pulse
+            .guard(execute(&self.shared, &held, route, jobs))
+            .await?;
+        match ran {
+            Ok(finished) => self.after(tenure, route, finished).await,
+            Err((jobs, error)) => {
+                let fates = put_back(tenure, route, jobs, Fate::Back);
+                tenure.lane.undone(Instant::now(), &fates);
+                self.fenced_or_trouble(error).await
+            }
+        }
+    }
+
+    /// Takes the records out of the window. Those that there is no place for, among the N after which the consumer
+    /// stops, stay in it.
+    fn jobs(&mut self, tenure: &mut Tenure, seqs: Vec<u64>) -> Vec<Job> {
+        let mut jobs = Vec::with_capacity(seqs.len());
+        let mut back = Vec::new();
+        for seq in seqs {
+            let Some(mut content) = tenure.lane.take(seq) else {
+                continue;
+            };
+            if !content.counted {
+                if !self.shared.quota.take() {
+                    tenure.lane.give_back(seq, content);
+                    back.push((seq, Fate::Back));
+                    continue;
+                }
+                content.counted = true;
+                self.places += 1;
+            }
+            let (attempts, _) = tenure.lane.attempts(seq);
+            jobs.push(Job {
+                seq,
+                decided: content.classified.decided,
+                current: Current {
+                    record: content.record,
+                    message_type: content.classified.message_type,
+                    version: content.classified.version,
+                    attempt: attempts + 1,
+                    exact: content.exact,
+                    confirm: None,
+                },
+            });
+        }
+        if !back.is_empty() {
+            tenure.lane.undone(Instant::now(), &back);
+        }
+        jobs
+    }
+
+    /// The one place that decides what becomes of a run.
+    async fn after(&mut self, tenure: &mut Tenure, route: u32, finished: Finished<S>) -> Step {
+        let Finished { session, done, end } = finished;
+        let now = Instant::now();
+        let waits = match end {
+            End::Whole => None,
+            End::Waits(error) => Some(error),
+            End::Trouble(error) => {
+                self.shared.store.rollback(session).await;
+                let jobs = done.into_iter().map(|(job, _)| job).collect();
+                let fates = put_back(tenure, route, jobs, Fate::Back);
+                tenure.lane.undone(now, &fates);
+                return self.fenced_or_trouble(error).await;
+            }
+            End::Torn => {
+                self.shared.store.rollback(session).await;
+                self.torn(tenure, route, done);
+                return Ok(());
+            }
+        };
+        let shared = self.shared.clone();
+        let mut settling = Settling::new(&shared, now);
+        for (job, verdict) in done {
+            settling.judge(&tenure.lane, job, verdict, route);
+        }
+        self.commit(tenure, session, settling).await?;
+        match waits {
+            Some(error) => self.trouble(error).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A transaction that ended by itself: its last record is the culprit, the others go again one by one.
+    fn torn(&self, tenure: &mut Tenure, route: u32, done: Vec<(Job, Verdict)>) {
+        let now = Instant::now();
+        let culprit = done
+            .iter()
+            .rposition(|(_, verdict)| !matches!(verdict, Verdict::Back));
+        let mut fates = Vec::new();
+        for (index, (job, verdict)) in done.into_iter().enumerate() {
+            if Some(index) == culprit {
+                let seq = job.seq;
+                let fate =
+                    Settling::new(&self.shared, now).fail(&mut tenure.lane, job, verdict, route);
+                fates.push((seq, fate));
+            } else {
+                fates.extend(put_back(tenure, route, vec![job], Fate::Alone));
+            }
+        }
+        tenure.lane.undone(now, &fates);
+    }
+}
+
+/// Begins a transaction and hands the records to their handler.
+async fn execute<S: Store>(
+    shared: &Shared<S>,
+    held: &Held,
+    route: u32,
+    jobs: Vec<Job>,
+) -> std::result::Result<Finished<S>, (Vec<Job>, Error)> {
+    let session = match shared.store.begin(held).await {
+        Ok(session) => session,
+        Err(error) => return Err((jobs, error)),
+    };
+    let (store, rules) = (shared.store.clone(), shared.rules.clone());
+    let mut run = Run::new(store, rules, session, held.key.lane.clone(), jobs);
+    match shared.router.handler(route) {
+        Some(handler) => handler.run(&mut run).await,
+        None => run.decided().await,
+    }
+    fault::point(Point::InTransaction);
+    Ok(run.finish())
+}
+
+/// Gives the records of a run back to the lane.
+fn put_back(tenure: &mut Tenure, route: u32, jobs: Vec<Job>, fate: Fate) -> Vec<(u64, Fate)> {
+    let mut fates = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        fates.push((job.seq, fate));
+        tenure.lane.give_back(job.seq, Content::of(job, route));
+    }
+    fates
+}

@@ -11,6 +11,11 @@
 //! lane's epoch, so that a former owner that wakes up recognises that the row is no longer its own. A member trusts
 //! neither hand of the clock alone: monotonic time may stand still while the machine sleeps, wall time may be set back.
 
+#[cfg(any(feature = "local", feature = "kinesis"))]
+pub(crate) mod member;
+#[cfg(any(feature = "local", feature = "kinesis"))]
+pub(crate) mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -152,7 +157,7 @@ impl Membership {
     }
 
     /// The lanes whose lease ran out, while the table can't be reached: they are no longer ours, whatever it says.
-    #[cfg(feature = "local")]
+    #[cfg(any(feature = "local", feature = "kinesis"))]
     pub(crate) fn lapse(&mut self, now: Moment) -> Vec<LaneId> {
         let lapsed = self.held.extract_if(.., |_, held| now.is_past(held.lapses));
         lapsed.map(|(lane, _)| lane).collect()

@@ -4,6 +4,8 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod consumer;
+#[cfg(any(feature = "local", feature = "kinesis"))]
+mod db;
 mod deliveries;
 pub mod dispatch;
 pub mod envelope;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::watch;
 
-use super::db::{File, Identity};
+use crate::db::{File, Identity};
 use crate::record::LaneId;
 
 /// Between two looks at the records while something happens, and while nothing does.

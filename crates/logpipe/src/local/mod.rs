@@ -10,32 +10,28 @@
 //!
 //! A file that is deleted while it is open is noticed by its number and made anew, as another incarnation of every topic.
 
-mod db;
 mod ends;
-mod group;
 mod reader;
 mod schema;
-mod source;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use crate::clock::Clock;
+use crate::db::{Failed, Shared};
+use crate::lease::member::{Member, Parts};
+use crate::lease::table::{self, Locks};
 use crate::offsets::{no_such_lane, number};
 use crate::record::{Cursor, LaneId, Start};
 use crate::sink::Sink;
 use crate::source::{Backend, Before, Capabilities, Join, LaneExtent, Opened, Source};
 use crate::{Error, Result};
-use db::{Failed, Shared};
 use ends::Ends;
-use group::Locks;
 use reader::Readers;
-use source::{LocalSource, Parts};
 use writer::{LocalSink, Queue};
 
 /// The local log in a folder. Clones share its connections and tasks; open a folder once per process.
@@ -45,7 +41,7 @@ pub struct Local {
     settings: Settings,
     log: Arc<Shared>,
     queue: Queue,
-    parts: Parts,
+    parts: Parts<Readers>,
 }
 
 /// How the local log is opened.
@@ -103,8 +99,8 @@ impl Local {
             queue,
             parts: Parts {
                 groups: Arc::new(Shared::new(groups_file)),
-                locks: Arc::new(Locks::new(&folder)),
-                readers: Arc::new(Readers::new(log_file, ends)),
+                locks: Arc::new(Locks::new(folder.join("members"))),
+                lanes: Arc::new(Readers::new(log_file, ends)),
                 clock: settings.clock.clone(),
             },
             settings,
@@ -126,7 +122,7 @@ impl Local {
     }
 
     async fn make(&self, topics: Vec<String>) -> Result<()> {
-        let existing = self.parts.readers.topics().await?;
+        let existing = self.parts.lanes.topics().await?;
         let missing: Vec<String> = topics
             .into_iter()
             .filter(|topic| !existing.contains(topic))
@@ -237,7 +233,7 @@ impl Backend for Local {
     fn join(&self, join: Join) -> BoxFuture<'_, Result<Box<dyn Source>>> {
         Box::pin(async move {
             self.make(join.topics.clone()).await?;
-            let source: Box<dyn Source> = Box::new(LocalSource::join(self.parts.clone(), join)?);
+            let source: Box<dyn Source> = Box::new(Member::join(self.parts.clone(), join)?);
             Ok(source)
         })
     }
@@ -251,22 +247,22 @@ impl Backend for Local {
     }
 
     fn topics(&self) -> BoxFuture<'_, Result<Vec<String>>> {
-        Box::pin(self.parts.readers.topics())
+        Box::pin(self.parts.lanes.topics())
     }
 
     fn lanes(&self, topic: &str) -> BoxFuture<'_, Result<Vec<LaneExtent>>> {
         let topic = topic.to_owned();
-        Box::pin(async move { self.parts.readers.extents(&topic).await })
+        Box::pin(async move { self.parts.lanes.extents(&topic).await })
     }
 
     fn read(&self, lane: &LaneId, cursor: &Cursor) -> BoxFuture<'_, Result<Opened>> {
         let (lane, cursor) = (lane.clone(), cursor.clone());
-        Box::pin(async move { self.parts.readers.open(&lane, &cursor, None).await })
+        Box::pin(async move { self.parts.lanes.open(&lane, &cursor, None).await })
     }
 
     fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
         let (lane, start) = (lane.clone(), start.clone());
-        Box::pin(async move { self.parts.readers.resolve(&lane, &start).await })
+        Box::pin(async move { self.parts.lanes.resolve(&lane, &start).await })
     }
 
     fn saved(&self, group: &str) -> BoxFuture<'_, Result<Vec<(LaneId, Cursor)>>> {
@@ -275,7 +271,7 @@ impl Backend for Local {
             let saved = self
                 .parts
                 .groups
-                .write(move |table| Box::pin(async move { group::saved(table, &group).await }))
+                .write(move |table| Box::pin(async move { table::saved(table, &group).await }))
                 .await?;
             Ok(saved
                 .into_iter()
@@ -287,35 +283,14 @@ impl Backend for Local {
     fn reset(&self, group: &str, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>> {
         let group = group.to_owned();
         Box::pin(async move {
-            let lanes = self.parts.readers.log_lanes().await?;
+            let lanes = self.parts.lanes.log_lanes().await?;
             let mut writes = Vec::with_capacity(cursors.len());
             for (lane, cursor) in cursors {
                 let log = lanes.get(&lane).ok_or_else(|| no_such_lane(&lane))?;
                 writes.push((lane, cursor, log.incarnation.clone()));
             }
-            let locks = self.parts.locks.clone();
-            let now: Timestamp = self.settings.clock.now();
-            self.parts
-                .groups
-                .write(move |table| {
-                    Box::pin(async move {
-                        let members = group::members(table, &group).await?;
-                        let dead = locks.dead(members.iter().map(|member| &member.peer.id));
-                        let is_active = |member: &group::Registered| {
-                            member.expires > now && !dead.contains(&member.peer.id)
-                        };
-                        if members.iter().any(is_active) {
-                            return Err(Failed::Refused(Error::permanent(format!(
-                                "group {group} has members that read now: stop them first"
-                            ))));
-                        }
-                        for (lane, cursor, incarnation) in &writes {
-                            group::save(table, &group, lane, incarnation, cursor).await?;
-                        }
-                        Ok(())
-                    })
-                })
-                .await
+            let now = self.settings.clock.now();
+            table::reset(&self.parts.groups, &self.parts.locks, &group, writes, now).await
         })
     }
 

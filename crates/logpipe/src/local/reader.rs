@@ -1,6 +1,6 @@
 //! How the local log is read: what its topics hold, and the records of a lane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 use tokio::sync::watch;
 
-use super::db::{File, Identity};
 use super::ends::{End, Ends};
 use super::schema::Batch;
+use crate::db::{File, Identity};
 use crate::lease::LogLane;
+use crate::lease::member::Lanes;
 use crate::offsets::{Offsets, Place, no_such_lane};
 use crate::record::{Cursor, LaneId, Start};
 use crate::source::{Budget, Fetch, Fetched, Gap, GapKind, LaneExtent, LaneReader, Opened};
@@ -253,6 +254,45 @@ impl Readers {
             end,
             is_at_end: false,
         })))
+    }
+}
+
+impl Lanes for Readers {
+    fn cluster(&self) -> BoxFuture<'_, Result<String>> {
+        Box::pin(self.cluster())
+    }
+
+    fn listing(
+        &self,
+        _group: &str,
+        _topics: BTreeSet<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<LaneId, LogLane>>> {
+        Box::pin(self.log_lanes())
+    }
+
+    fn open(
+        self: Arc<Self>,
+        _group: &str,
+        lane: &LaneId,
+        cursor: &Cursor,
+        incarnation: &str,
+    ) -> BoxFuture<'static, Result<Opened>> {
+        let (lane, cursor, incarnation) = (lane.clone(), cursor.clone(), incarnation.to_owned());
+        Box::pin(async move { Readers::open(&self, &lane, &cursor, Some(&incarnation)).await })
+    }
+
+    fn resolve(
+        self: Arc<Self>,
+        _group: &str,
+        lane: &LaneId,
+        start: &Start,
+    ) -> BoxFuture<'static, Result<Cursor>> {
+        let (lane, start) = (lane.clone(), start.clone());
+        Box::pin(async move { Readers::resolve(&self, &lane, &start).await })
+    }
+
+    fn news(&self) -> &watch::Sender<()> {
+        &self.ends.groups
     }
 }
 

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
 
-use super::db::File;
+use crate::db::File;
+use crate::lease::table;
 use crate::record::{Header, LaneId, Record};
 use crate::{Error, Result};
 
@@ -54,7 +55,7 @@ pub(super) fn log_file(folder: &Path) -> File {
     }
 }
 
-/// `groups.db`: members, leases, positions that groups keep in the log. Wall time is milliseconds since 1970.
+/// `groups.db`: members, leases, positions that groups keep in the log.
 ///
 /// Not synchronous on every commit: after a power cut leases are void anyway, and an older position means that some
 /// messages are handled again, which the store that relies on it promises.
@@ -63,39 +64,7 @@ pub(super) fn groups_file(folder: &Path) -> File {
         path: folder.join("groups.db"),
         application: 0x6c6f_6767,
         synchronous: SqliteSynchronous::Normal,
-        migrations: &["
-            CREATE TABLE members (
-                grp TEXT NOT NULL,
-                id TEXT NOT NULL,
-                expires INTEGER NOT NULL,
-                PRIMARY KEY (grp, id)
-            ) STRICT, WITHOUT ROWID;
-            CREATE TABLE member_topics (
-                grp TEXT NOT NULL,
-                member TEXT NOT NULL,
-                topic TEXT NOT NULL,
-                PRIMARY KEY (grp, member, topic)
-            ) STRICT, WITHOUT ROWID;
-            CREATE TABLE leases (
-                grp TEXT NOT NULL,
-                topic TEXT NOT NULL,
-                shard TEXT NOT NULL,
-                incarnation TEXT NOT NULL,
-                owner TEXT,
-                epoch INTEGER NOT NULL,
-                expires INTEGER NOT NULL,
-                finished INTEGER NOT NULL,
-                PRIMARY KEY (grp, topic, shard)
-            ) STRICT, WITHOUT ROWID;
-            CREATE TABLE cursors (
-                grp TEXT NOT NULL,
-                topic TEXT NOT NULL,
-                shard TEXT NOT NULL,
-                incarnation TEXT NOT NULL,
-                cursor TEXT NOT NULL,
-                PRIMARY KEY (grp, topic, shard)
-            ) STRICT, WITHOUT ROWID;
-        "],
+        migrations: &[table::SCHEMA],
     }
 }
 

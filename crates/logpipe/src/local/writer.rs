@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::db::{File, NotCommitted, Writer};
 use super::ends::{End, Ends};
 use super::schema::pack;
 use crate::clock::Clock;
+use crate::db::{File, NotCommitted, Writer};
 use crate::record::LaneId;
 use crate::sink::{NewRecord, SendError, Sent, Sink};
 use crate::{Error, Result, partition};

@@ -1,28 +1,64 @@
-//! A group's table in `groups.db`: members, leases, positions, read and written in one transaction each.
+//! A group's table in SQLite: members, leases, positions, read and written in one transaction each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::db::Failed;
-use crate::lease::{LogLane, Peer, Row, TERM, View};
+use super::{LogLane, Peer, Row, TERM, View};
+use crate::db::{Failed, Shared};
 use crate::record::{Cursor, LaneId};
 use crate::source::Committed;
 use crate::{Error, Result};
 
+/// The tables. Wall time is milliseconds since 1970.
+pub(crate) const SCHEMA: &str = "
+    CREATE TABLE members (
+        grp TEXT NOT NULL,
+        id TEXT NOT NULL,
+        expires INTEGER NOT NULL,
+        PRIMARY KEY (grp, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE member_topics (
+        grp TEXT NOT NULL,
+        member TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        PRIMARY KEY (grp, member, topic)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE leases (
+        grp TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        shard TEXT NOT NULL,
+        incarnation TEXT NOT NULL,
+        owner TEXT,
+        epoch INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        finished INTEGER NOT NULL,
+        PRIMARY KEY (grp, topic, shard)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cursors (
+        grp TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        shard TEXT NOT NULL,
+        incarnation TEXT NOT NULL,
+        cursor TEXT NOT NULL,
+        PRIMARY KEY (grp, topic, shard)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The folder where living members hold a lock.
-pub(super) struct Locks {
+pub(crate) struct Locks {
     folder: PathBuf,
 }
 
 impl Locks {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.join("members"),
+            folder: folder.into(),
         }
     }
 
@@ -31,7 +67,7 @@ impl Locks {
     }
 
     /// Takes the lock that says that a member lives. The system lets go of it when the process ends, however it ends.
-    pub(super) fn lock(&self, member: &str) -> Result<fs::File> {
+    pub(crate) fn lock(&self, member: &str) -> Result<fs::File> {
         let path = self.lock_path(member);
         let doing = |error: std::io::Error| {
             Error::from(error)
@@ -44,11 +80,11 @@ impl Locks {
         Ok(file)
     }
 
-    pub(super) fn is_there(&self, member: &str) -> bool {
+    pub(crate) fn is_there(&self, member: &str) -> bool {
         self.lock_path(member).exists()
     }
 
-    pub(super) fn unlock(&self, member: &str) {
+    pub(crate) fn unlock(&self, member: &str) {
         // One that stays is cleared away by whoever finds that its member is dead.
         let _ = fs::remove_file(self.lock_path(member));
     }
@@ -65,7 +101,7 @@ impl Locks {
     }
 
     /// The dead among these.
-    pub(super) fn dead<'m>(&self, members: impl IntoIterator<Item = &'m String>) -> Vec<String> {
+    pub(crate) fn dead<'m>(&self, members: impl IntoIterator<Item = &'m String>) -> Vec<String> {
         members
             .into_iter()
             .filter(|member| self.is_dead(member))
@@ -75,7 +111,7 @@ impl Locks {
 }
 
 /// Writes that this member lives until a term from now.
-pub(super) async fn register(
+pub(crate) async fn register(
     connection: &mut SqliteConnection,
     group: &str,
     peer: &Peer,
@@ -100,7 +136,7 @@ pub(super) async fn register(
     Ok(())
 }
 
-pub(super) async fn unregister(
+pub(crate) async fn unregister(
     connection: &mut SqliteConnection,
     group: &str,
     member: &str,
@@ -120,12 +156,12 @@ pub(super) async fn unregister(
 }
 
 /// Every member that is registered and when its registration ends.
-pub(super) struct Registered {
+pub(crate) struct Registered {
     pub peer: Peer,
     pub expires: Timestamp,
 }
 
-pub(super) async fn members(
+pub(crate) async fn members(
     connection: &mut SqliteConnection,
     group: &str,
 ) -> sqlx::Result<Vec<Registered>> {
@@ -155,7 +191,7 @@ pub(super) async fn members(
     Ok(members)
 }
 
-pub(super) async fn rows(
+pub(crate) async fn rows(
     connection: &mut SqliteConnection,
     group: &str,
 ) -> sqlx::Result<BTreeMap<LaneId, Row>> {
@@ -179,7 +215,7 @@ pub(super) async fn rows(
     rows.into_iter().map(row).collect()
 }
 
-pub(super) async fn write_rows(
+pub(crate) async fn write_rows(
     connection: &mut SqliteConnection,
     group: &str,
     rows: &[(LaneId, Row)],
@@ -204,7 +240,7 @@ pub(super) async fn write_rows(
 }
 
 /// The group as its member `me` decides by it: those that died or are late are no members.
-pub(super) async fn view(
+pub(crate) async fn view(
     connection: &mut SqliteConnection,
     group: &str,
     me: &Peer,
@@ -237,7 +273,7 @@ pub(super) async fn view(
     })
 }
 
-pub(super) async fn save(
+pub(crate) async fn save(
     connection: &mut SqliteConnection,
     group: &str,
     lane: &LaneId,
@@ -259,7 +295,7 @@ pub(super) async fn save(
 }
 
 /// The positions that a group keeps in the log.
-pub(super) async fn saved(
+pub(crate) async fn saved(
     connection: &mut SqliteConnection,
     group: &str,
 ) -> Result<Vec<(LaneId, Committed)>, Failed> {
@@ -284,19 +320,19 @@ pub(super) async fn saved(
     Ok(saved)
 }
 
-fn millis(time: Timestamp) -> i64 {
+pub(crate) fn millis(time: Timestamp) -> i64 {
     time.as_millisecond()
 }
 
-fn from_millis(millis: i64) -> Timestamp {
+pub(crate) fn from_millis(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MIN)
 }
 
 /// Between two renewals.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(3);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// Whether the lane's row is still the one of this claim.
-pub(super) async fn is_owner(
+pub(crate) async fn is_owner(
     connection: &mut SqliteConnection,
     group: &str,
     lane: &LaneId,
@@ -314,4 +350,34 @@ pub(super) async fn is_owner(
     .fetch_optional(connection)
     .await?;
     Ok(found.is_some())
+}
+
+/// Writes positions, with the incarnations of their lanes, for a group that has no member; an error where it has one.
+pub(crate) async fn reset(
+    groups: &Arc<Shared>,
+    locks: &Arc<Locks>,
+    group: &str,
+    writes: Vec<(LaneId, Cursor, String)>,
+    now: Timestamp,
+) -> Result<()> {
+    let (locks, group) = (locks.clone(), group.to_owned());
+    groups
+        .write(move |table| {
+            Box::pin(async move {
+                let members = members(table, &group).await?;
+                let dead = locks.dead(members.iter().map(|member| &member.peer.id));
+                let is_active =
+                    |member: &Registered| member.expires > now && !dead.contains(&member.peer.id);
+                if members.iter().any(is_active) {
+                    return Err(Failed::Refused(Error::permanent(format!(
+                        "group {group} has members that read now: stop them first"
+                    ))));
+                }
+                for (lane, cursor, incarnation) in &writes {
+                    save(table, &group, lane, incarnation, cursor).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
 }

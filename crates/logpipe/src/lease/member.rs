@@ -1,4 +1,4 @@
-//! A membership in a group of the local log.
+//! A membership in a group whose leases lie in SQLite: the source of the local log and of Kinesis.
 //!
 //! A task of its own renews the leases, so that they do not depend on who waits for events. It takes new lanes only
 //! while somebody does: a consumer that shuts down and no longer listens is given nothing.
@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::db::Shared;
-use super::group::{self, HEARTBEAT, Locks};
-use super::reader::Readers;
+use super::table::{self, HEARTBEAT, Locks};
+use super::{LogLane, Membership, Moment, Peer, TERM};
 use crate::clock::Clock;
-use crate::lease::{Membership, Moment, Peer, TERM};
+use crate::db::Shared;
 use crate::offsets::fenced;
 use crate::record::{Cursor, LaneId, Start};
 use crate::source::{Committed, Event, Join, Opened, Source};
@@ -29,24 +28,69 @@ const TICK: Duration = Duration::from_millis(500);
 /// Between two looks when much is heard of it: each position that is saved is news.
 const BREATH: Duration = Duration::from_millis(25);
 
-pub(super) struct LocalSource {
-    inner: Arc<Inner>,
+/// What a membership asks of its log.
+pub(crate) trait Lanes: Send + Sync + 'static {
+    /// Identifies the log itself.
+    fn cluster(&self) -> BoxFuture<'_, Result<String>>;
+
+    /// The lanes of these topics, perhaps of more. One that is missing is gone.
+    fn listing(
+        &self,
+        group: &str,
+        topics: BTreeSet<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<LaneId, LogLane>>>;
+
+    /// Opens a lane that this member holds, as the incarnation that it was assigned with.
+    fn open(
+        self: Arc<Self>,
+        group: &str,
+        lane: &LaneId,
+        cursor: &Cursor,
+        incarnation: &str,
+    ) -> BoxFuture<'static, Result<Opened>>;
+
+    /// As [`Source::resolve`].
+    fn resolve(
+        self: Arc<Self>,
+        group: &str,
+        lane: &LaneId,
+        start: &Start,
+    ) -> BoxFuture<'static, Result<Cursor>>;
+
+    /// Changes when it is worth a look at the group before the next one is due.
+    fn news(&self) -> &watch::Sender<()>;
+}
+
+pub(crate) struct Member<L: Lanes> {
+    inner: Arc<Inner<L>>,
     heart: JoinHandle<()>,
 }
 
 /// What a membership needs of its log.
-#[derive(Clone)]
-pub(super) struct Parts {
+pub(crate) struct Parts<L> {
     pub groups: Arc<Shared>,
     pub locks: Arc<Locks>,
-    pub readers: Arc<Readers>,
+    pub lanes: Arc<L>,
     pub clock: Clock,
 }
 
-struct Inner {
-    parts: Parts,
+impl<L> Clone for Parts<L> {
+    fn clone(&self) -> Self {
+        Self {
+            groups: self.groups.clone(),
+            locks: self.locks.clone(),
+            lanes: self.lanes.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+struct Inner<L> {
+    parts: Parts<L>,
     group: String,
     peer: Peer,
+    /// What the members of the group read, as this one saw them last: all of them share all lanes out.
+    topics: Mutex<BTreeSet<String>>,
     membership: tokio::sync::Mutex<Membership>,
     /// When work on a lane was last reported.
     alive: Mutex<BTreeMap<LaneId, Duration>>,
@@ -62,18 +106,17 @@ struct Inner {
     lock: Mutex<Option<fs::File>>,
 }
 
-impl LocalSource {
-    pub(super) fn join(parts: Parts, join: Join) -> Result<Self> {
+impl<L: Lanes> Member<L> {
+    pub(crate) fn join(parts: Parts<L>, join: Join) -> Result<Self> {
         let id = uuid::Uuid::new_v4().to_string();
         let lock = parts.locks.lock(&id)?;
+        let topics: BTreeSet<String> = join.topics.into_iter().collect();
         let inner = Arc::new(Inner {
             parts,
             group: join.group,
             membership: tokio::sync::Mutex::new(Membership::new(id.clone())),
-            peer: Peer {
-                id,
-                topics: join.topics.into_iter().collect(),
-            },
+            topics: Mutex::new(topics.clone()),
+            peer: Peer { id, topics },
             alive: Mutex::default(),
             events: Mutex::default(),
             happened: Notify::new(),
@@ -87,12 +130,18 @@ impl LocalSource {
     }
 }
 
-impl Inner {
+impl<L: Lanes> Inner<L> {
     fn now(&self) -> Moment {
         Moment {
             wall: self.parts.clock.now(),
             up: self.parts.clock.uptime(),
         }
+    }
+
+    fn topics(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.topics
+            .lock()
+            .expect("nothing panics while it holds the topics")
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<fs::File>> {
@@ -124,7 +173,7 @@ impl Inner {
 
     /// Looks at the group again and again, until the membership ends.
     async fn beat(self: Arc<Self>) {
-        let mut news = self.parts.readers.ends.groups.subscribe();
+        let mut news = self.parts.lanes.news().subscribe();
         let mut registered = None;
         let mut is_reachable = true;
         loop {
@@ -146,8 +195,9 @@ impl Inner {
 
     /// Does this member's part of the group's work, in one transaction.
     async fn look(&self, registered: &mut Option<Duration>) -> Result<()> {
-        let lanes = self.parts.readers.log_lanes().await?;
-        let cluster = self.parts.readers.cluster().await?;
+        let topics = self.topics().clone();
+        let lanes = self.parts.lanes.listing(&self.group, topics).await?;
+        let cluster = self.parts.lanes.cluster().await?;
         self.relock()?;
         let mut membership = self.membership.lock().await;
         let now = self.now();
@@ -166,31 +216,34 @@ impl Inner {
             self.parts.locks.clone(),
         );
         let mut next = membership.clone();
-        let (next, step, was_registered) = self
+        let (next, step, topics, was_registered) = self
             .parts
             .groups
             .write(move |table| {
                 Box::pin(async move {
-                    let members = group::members(table, &group).await?;
+                    let members = table::members(table, &group).await?;
                     let others = members.iter().map(|member| &member.peer.id);
                     for dead in locks.dead(others.filter(|id| **id != peer.id)) {
-                        group::unregister(table, &group, &dead).await?;
+                        table::unregister(table, &group, &dead).await?;
                         locks.unlock(&dead);
                     }
                     let is_registered = members.iter().any(|member| member.peer.id == peer.id);
                     if is_due || !is_registered {
-                        group::register(table, &group, &peer, now.wall).await?;
+                        table::register(table, &group, &peer, now.wall).await?;
                     }
-                    let view = group::view(table, &group, &peer, now.wall, cluster, &lanes).await?;
+                    let view = table::view(table, &group, &peer, now.wall, cluster, &lanes).await?;
                     let step = next.step(now, &view, may_claim, |lane| alive.contains(lane));
-                    group::write_rows(table, &group, &step.writes).await?;
-                    Ok((next, step, is_due || !is_registered))
+                    table::write_rows(table, &group, &step.writes).await?;
+                    let topics = view.members.into_iter().flat_map(|member| member.topics);
+                    let topics: BTreeSet<String> = topics.collect();
+                    Ok((next, step, topics, is_due || !is_registered))
                 })
             })
             .await?;
         *membership = next;
         drop(membership);
 
+        *self.topics() = topics;
         if was_registered {
             *registered = Some(now.up);
         }
@@ -248,14 +301,14 @@ impl Inner {
             .groups
             .write(move |table| {
                 Box::pin(async move {
-                    let rows = group::rows(table, &group).await?;
+                    let rows = table::rows(table, &group).await?;
                     let row = match is_finished {
                         true => next.finish(&lane_id, rows.get(&lane_id)),
                         false => next.release(&lane_id, rows.get(&lane_id)),
                     };
                     let was_ours = row.is_some();
                     if let Some(row) = row {
-                        group::write_rows(table, &group, &[(lane_id, row)]).await?;
+                        table::write_rows(table, &group, &[(lane_id, row)]).await?;
                     }
                     Ok((next, was_ours))
                 })
@@ -265,7 +318,7 @@ impl Inner {
         drop(membership);
         self.alive().remove(lane);
         // Whoever waits for the lane hears of it from the file; this process at once.
-        self.parts.readers.ends.groups.send_replace(());
+        self.parts.lanes.news().send_replace(());
         match is_finished && !was_ours {
             true => Err(fenced([lane])),
             false => Ok(()),
@@ -294,8 +347,8 @@ impl Inner {
                 Box::pin(async move {
                     let mut lost = Vec::new();
                     for (lane, cursor, epoch, incarnation) in writes {
-                        if group::is_owner(table, &group, &lane, &me, epoch).await? {
-                            group::save(table, &group, &lane, &incarnation, &cursor).await?;
+                        if table::is_owner(table, &group, &lane, &me, epoch).await? {
+                            table::save(table, &group, &lane, &incarnation, &cursor).await?;
                         } else {
                             lost.push(lane);
                         }
@@ -328,7 +381,7 @@ impl Drop for Listening<'_> {
     }
 }
 
-impl Source for LocalSource {
+impl<L: Lanes> Source for Member<L> {
     fn event(&self) -> BoxFuture<'_, Result<Event>> {
         let inner = &self.inner;
         Box::pin(async move {
@@ -358,10 +411,9 @@ impl Source for LocalSource {
             match incarnation {
                 None => Ok(Opened::NotOurs),
                 Some(incarnation) => {
-                    self.inner
-                        .parts
-                        .readers
-                        .open(&lane, &cursor, Some(&incarnation))
+                    let lanes = self.inner.parts.lanes.clone();
+                    lanes
+                        .open(&self.inner.group, &lane, &cursor, &incarnation)
                         .await
                 }
             }
@@ -376,7 +428,7 @@ impl Source for LocalSource {
                 .inner
                 .parts
                 .groups
-                .write(move |table| Box::pin(async move { group::saved(table, &group).await }))
+                .write(move |table| Box::pin(async move { table::saved(table, &group).await }))
                 .await?;
             Ok(saved
                 .into_iter()
@@ -386,8 +438,8 @@ impl Source for LocalSource {
     }
 
     fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
-        let (lane, start) = (lane.clone(), start.clone());
-        Box::pin(async move { self.inner.parts.readers.resolve(&lane, &start).await })
+        let lanes = self.inner.parts.lanes.clone();
+        lanes.resolve(&self.inner.group, lane, start)
     }
 
     fn save(&self, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>> {
@@ -420,21 +472,21 @@ impl Source for LocalSource {
                 .parts
                 .groups
                 .write(move |table| {
-                    Box::pin(async move { Ok(group::unregister(table, &group, &me).await?) })
+                    Box::pin(async move { Ok(table::unregister(table, &group, &me).await?) })
                 })
                 .await;
             inner.parts.locks.unlock(&inner.peer.id);
-            inner.parts.readers.ends.groups.send_replace(());
+            inner.parts.lanes.news().send_replace(());
             left
         })
     }
 }
 
-impl Drop for LocalSource {
+impl<L: Lanes> Drop for Member<L> {
     /// Without its lock others see at once that this member is dead.
     fn drop(&mut self) {
         self.heart.abort();
         self.inner.lock().take();
-        self.inner.parts.readers.ends.groups.send_replace(());
+        self.inner.parts.lanes.news().send_replace(());
     }
 }

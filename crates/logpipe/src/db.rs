@@ -1,4 +1,4 @@
-//! How the local log opens a SQLite file, knows it again, and begins to write in it.
+//! How a SQLite file of ours is opened, known again, and written to: the local log, and the leases of groups.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it waits before it says so.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// One of the log's files.
-pub(super) struct File {
+/// A file of ours.
+pub(crate) struct File {
     pub path: PathBuf,
     /// SQLite's `application_id`: says that the file is this file and no other.
     pub application: i32,
@@ -30,11 +30,11 @@ pub(super) struct File {
 /// Tells a file from another one that has its path now. Where the platform has no such number, an open file can't be
 /// deleted either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity(u64, u64);
+pub(crate) struct Identity(u64, u64);
 
 impl File {
     /// The file that the path names now; `None` where there is none.
-    pub(super) fn identity(&self) -> Option<Identity> {
+    pub(crate) fn identity(&self) -> Option<Identity> {
         let metadata = std::fs::metadata(&self.path).ok()?;
         #[cfg(unix)]
         {
@@ -48,7 +48,7 @@ impl File {
         }
     }
 
-    pub(super) fn options(&self) -> SqliteConnectOptions {
+    pub(crate) fn options(&self) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -56,7 +56,7 @@ impl File {
     }
 
     /// Opens the file for writing; makes it, its folder and its tables where they are missing.
-    pub(super) async fn connect(&self) -> Result<(SqliteConnection, Identity)> {
+    pub(crate) async fn connect(&self) -> Result<(SqliteConnection, Identity)> {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Error::from(error).context(format!("making the folder {}", folder.display()))
@@ -109,7 +109,7 @@ impl File {
         let is_new = application == 0 && version == 0 && tables == 0;
         if !is_new && application != self.application {
             return Ok(Err(Error::permanent(format!(
-                "{} is a SQLite database of something else; name another folder for the log",
+                "{} is a SQLite database of something else; name another path",
                 self.path.display()
             ))));
         }
@@ -134,7 +134,7 @@ impl File {
     }
 
     /// Says what SQLite's error means for this file.
-    pub(super) fn explain(&self, error: sqlx::Error, doing: &str) -> Error {
+    pub(crate) fn explain(&self, error: sqlx::Error, doing: &str) -> Error {
         let path = self.path.display();
         let hint = match primary_code(&error) {
             Some(BUSY | LOCKED) => {
@@ -142,9 +142,9 @@ impl File {
             }
             Some(FULL) => "the disk is full; nothing was written",
             Some(CORRUPT) => {
-                "the file is damaged: restore it, or move the folder away and begin a new log"
+                "the file is damaged: restore it, or move it away with what lies beside it and begin anew"
             }
-            Some(NOTADB) => "the file is no SQLite database; name another folder for the log",
+            Some(NOTADB) => "the file is no SQLite database; name another path",
             Some(READONLY) => "the file or its folder can't be written to",
             Some(CANTOPEN) => "the file can't be opened: check the folder and its permissions",
             _ => "SQLite failed",
@@ -162,13 +162,13 @@ impl File {
 
 /// A connection that writes, one transaction after the other. Whoever drops a future of it midway leaves the file locked,
 /// so it belongs to tasks that run to their end.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     pub file: Arc<File>,
     open: Option<(SqliteConnection, Identity)>,
 }
 
 /// Why a commit has no acknowledgement.
-pub(super) enum NotCommitted {
+pub(crate) enum NotCommitted {
     /// Nothing was written.
     Undone(Error),
     /// Nobody knows.
@@ -176,12 +176,12 @@ pub(super) enum NotCommitted {
 }
 
 impl Writer {
-    pub(super) fn new(file: Arc<File>) -> Self {
+    pub(crate) fn new(file: Arc<File>) -> Self {
         Self { file, open: None }
     }
 
     /// Begins a transaction in the file that the path names now; waits while others hold it, then says so.
-    pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection> {
+    pub(crate) async fn begin(&mut self) -> Result<&mut SqliteConnection> {
         let current = self.file.identity();
         if self
             .open
@@ -214,7 +214,7 @@ impl Writer {
     }
 
     /// Commits what was begun.
-    pub(super) async fn commit(&mut self) -> Result<(), NotCommitted> {
+    pub(crate) async fn commit(&mut self) -> Result<(), NotCommitted> {
         let Some((connection, _)) = &mut self.open else {
             return Err(NotCommitted::Undone(Error::unavailable(
                 "the connection was lost",
@@ -233,7 +233,7 @@ impl Writer {
     }
 
     /// Rolls back what was begun; a connection that can't is closed, which does the same. Whether it could.
-    pub(super) async fn rollback(&mut self) -> bool {
+    pub(crate) async fn rollback(&mut self) -> bool {
         let Some((connection, _)) = &mut self.open else {
             return false;
         };
@@ -246,12 +246,12 @@ impl Writer {
 }
 
 /// A file that several tasks write to, a transaction at a time.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     writer: Mutex<Writer>,
 }
 
 impl Shared {
-    pub(super) fn new(file: Arc<File>) -> Self {
+    pub(crate) fn new(file: Arc<File>) -> Self {
         Self {
             writer: Mutex::new(Writer::new(file)),
         }
@@ -259,7 +259,7 @@ impl Shared {
 
     /// Runs `work` in a transaction. It goes to its end even if the caller does not wait for that: a transaction that is
     /// left open would lock all processes out.
-    pub(super) async fn write<T, W>(self: &Arc<Self>, work: W) -> Result<T>
+    pub(crate) async fn write<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Failed>>
@@ -284,16 +284,13 @@ impl Shared {
                 }
             }
         });
-        done.await.unwrap_or_else(|_| {
-            Err(Error::unavailable(
-                "the run time of the local log is shutting down",
-            ))
-        })
+        done.await
+            .unwrap_or_else(|_| Err(Error::unavailable("the run time is shutting down")))
     }
 }
 
 /// What stops a transaction.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     Sql(sqlx::Error),
     Refused(Error),
 }

@@ -1,12 +1,12 @@
 //! The command line of the service: `cargo run -- produce | consume | inspect`, or all of it in one go.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use logpipe::config::{Backend, Config};
+use logpipe::config::Config;
 use logpipe::store::Sqlite;
 use logpipe::{Error, Log, Outcome, Result, Service, shutdown_signal};
 
@@ -15,11 +15,16 @@ use nouns::samples::Samples;
 
 /// An example service: people, places, things and orders, from schema files to SQLite.
 ///
-/// Without a command it sends some messages to the local log, consumes them, and reports.
+/// Without a command it sends some messages to the log, consumes them, and reports.
 /// Settings: logpipe.toml, or LOGPIPE_LOG_DIR, LOGPIPE_STORE_PATH and so on in the environment.
+/// It ends with 0 when it is done, 1 when a lane is held or something is wrong, 2 when it was called wrongly, and 3 when the
+/// log or the database can't be reached.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    /// The log: `local`, `memory`, or with the Cargo feature of that name `kafka` or `kinesis`.
+    #[arg(long, global = true)]
+    backend: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -57,22 +62,35 @@ const IDLE: Duration = Duration::from_millis(300);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into());
+    // Each consumer says at its start what it promises, and whoever waits says for what.
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,logpipe=info".into());
+    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(coloured)
         .init();
     match run(Arguments::parse()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("nouns: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is_unavailable() { 3 } else { 1 })
         }
     }
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let config = Config::load()?.config;
+    let loader = match arguments.backend {
+        Some(backend) => Config::loader().flag("log.backend", backend),
+        None => Config::loader(),
+    };
+    let config = match loader.load() {
+        Ok(loaded) => loaded.config,
+        Err(faults) => {
+            eprintln!("nouns: {faults}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     match arguments.command {
         None => {
             let app = App::open(config).await?;
@@ -106,10 +124,7 @@ struct App {
 
 impl App {
     async fn open(config: Config) -> Result<Self> {
-        let log = match config.log.backend {
-            Backend::Memory => Log::memory(),
-            _ => Log::local(&config.log.dir).await?,
-        };
+        let log = Log::open(&config).await?;
         if let Some(folder) = config.store.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -193,7 +208,7 @@ impl App {
             "rows",
             format!("{people} people, {places} places, {things} things, {orders} orders"),
         ));
-        lines.push(("log", self.config.log.dir.display().to_string()));
+        lines.push(("log", self.log.backend().describe()));
         lines.push(("database", self.config.store.path.display().to_string()));
         // Many lanes may be held for one cause: the first ones say it.
         for lane in outcome.held.iter().take(HELD_SHOWN) {

@@ -113,3 +113,25 @@ fn inspect_prints_one_line_and_names_what_is_wrong() {
         }
     }
 }
+
+#[test]
+fn a_log_that_this_build_lacks_names_its_feature_and_a_misspelled_one_the_nearest() {
+    let dir = tempfile::tempdir().unwrap();
+    let misspelled = nouns(dir.path(), &["--backend", "kafk"]);
+    assert_eq!(misspelled.code, Some(2), "{}", misspelled.stderr);
+    assert!(
+        misspelled.stderr.contains("did you mean `kafka`?"),
+        "{}",
+        misspelled.stderr
+    );
+    if !cfg!(feature = "kinesis") {
+        let lacking = nouns(dir.path(), &["produce", "--backend", "kinesis"]);
+        assert_eq!(lacking.code, Some(1), "{}", lacking.stderr);
+        assert!(
+            lacking.stderr.contains("cargo run --features kinesis"),
+            "{}",
+            lacking.stderr
+        );
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

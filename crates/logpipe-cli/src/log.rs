@@ -1,6 +1,5 @@
 //! Which log and which database do the settings name, and are they there? Commands look: they make neither.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use logpipe::Log;
@@ -22,26 +21,38 @@ pub struct Operated {
 pub async fn open(shared: &Shared) -> Outcome<Operated> {
     let settings = shared.settings()?.config;
     let log = match settings.log.backend {
-        Kind::Local => local(&settings.log.dir).await?,
-        other => {
-            return Err(Failure::usage(format!(
-                "log.backend is {}: such a log is within one process, where no command can look",
-                serde_json::to_string(&other).unwrap_or_default()
-            )));
+        Kind::Memory => {
+            return Err(Failure::usage(
+                "log.backend is `memory`: such a log is within one process, where no command can look",
+            ));
+        }
+        Kind::Local => local(&settings).await?,
+        _ => {
+            let log = Log::open(&settings).await.map_err(not_opened)?;
+            log.backend().clone()
         }
     };
     Ok(Operated { settings, log })
 }
 
-async fn local(folder: &Path) -> Outcome<Arc<dyn Backend>> {
+/// What can't be reached may be tomorrow; else the settings are wrong, or this build for them.
+fn not_opened(error: logpipe::Error) -> Failure {
+    match error.is_unavailable() {
+        true => Failure::unreachable(error),
+        false => Failure::usage(error),
+    }
+}
+
+async fn local(settings: &Config) -> Outcome<Arc<dyn Backend>> {
     // Opening would make it.
+    let folder = &settings.log.dir;
     if !folder.join("log.db").is_file() {
         return Err(Failure::Unreachable(format!(
             "there is no log in {}; set log.dir to where it is, or send something first",
             folder.display()
         )));
     }
-    let log = Log::local(folder).await.map_err(Failure::unreachable)?;
+    let log = Log::open(settings).await.map_err(Failure::unreachable)?;
     Ok(log.backend().clone())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::{self, Config};
 use crate::memory::Memory;
 use crate::source::{Backend, Before};
 
@@ -16,6 +17,21 @@ impl Log {
     pub fn new(backend: impl Backend) -> Self {
         Self {
             backend: Arc::new(backend),
+        }
+    }
+
+    /// The log that the settings name. An error says which Cargo feature a build lacks for it.
+    pub async fn open(config: &Config) -> crate::Result<Self> {
+        match config.log.backend {
+            #[cfg(feature = "local")]
+            config::Backend::Local => Self::local(&config.log.dir).await,
+            config::Backend::Memory => Ok(Self::memory()),
+            #[allow(unreachable_patterns)]
+            absent => Err(crate::Error::permanent(format!(
+                "log.backend is `{absent}`, which this program was built without: build it with logpipe's feature \
+                 `{absent}`, as in `cargo run --features {absent}`",
+                absent = absent.name()
+            ))),
         }
     }
 

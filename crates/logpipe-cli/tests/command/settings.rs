@@ -47,3 +47,37 @@ fn wrong_settings_are_told_and_end_with_2() {
             .contains("| `log.dir` | `./data` |")
     );
 }
+
+#[test]
+fn secrets_of_a_client_are_not_shown() {
+    let place = Place::new();
+    place.write(
+        "logpipe.toml",
+        "[kafka.client]\nsasl.username = 'joe'\nsasl.password = 'hunter2'\n",
+    );
+    for words in ["config show", "config show --format json"] {
+        let shown = place.done(words);
+        assert!(shown.contains("kafka.client.sasl.password"), "{shown}");
+        assert!(shown.contains("joe") && shown.contains("***"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn a_log_that_this_build_can_not_reach_ends_with_2_and_names_the_feature() {
+    let place = Place::new();
+    // With the feature there is nobody at this address, and the status is 3.
+    for (backend, is_built) in [
+        ("kafka", cfg!(feature = "kafka")),
+        ("kinesis", cfg!(feature = "kinesis")),
+        ("memory", false),
+    ] {
+        if is_built {
+            continue;
+        }
+        let ended = place.run(&format!("topics --set log.backend={backend}"));
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{backend}");
+        let named = backend == "memory" || ended.stderr.contains(&format!("--features {backend}"));
+        assert!(named, "{}", ended.stderr);
+    }
+}

@@ -36,7 +36,9 @@ pub(super) fn read(
     let mut set = Vec::new();
     let mut faults = Vec::new();
     for (name, text) in variables {
-        if let Some(key) = table.iter().find(|key| key.variable() == name) {
+        let of_a_table = || table.iter().find_map(|key| member(key, &name));
+        let key = table.iter().find(|key| key.variable() == name);
+        if let Some(key) = key.cloned().or_else(of_a_table) {
             match key.parse(&text) {
                 Ok(value) => set.push(Set {
                     key: key.path(),
@@ -59,6 +61,13 @@ pub(super) fn read(
     } else {
         Err(faults)
     }
+}
+
+/// The member of a table that a variable sets: `LOGPIPE_KAFKA_CLIENT_SASL_PASSWORD` is `sasl.password` of `kafka.client`.
+fn member(key: &Key, variable: &str) -> Option<Key> {
+    let name = variable.strip_prefix(&key.variable())?.strip_prefix('_')?;
+    let is_one = key.is_table() && !name.is_empty();
+    is_one.then(|| key.member(&name.to_lowercase().replace('_', ".")))
 }
 
 /// The variables among which one that sets nothing was meant to be, if it was meant for us at all: those of its section,
@@ -88,7 +97,15 @@ pub(super) fn flags(table: &[Key], flags: Vec<(String, String)>) -> Result<Vec<S
     let mut set = Vec::new();
     let mut faults = Vec::new();
     for (path, text) in flags {
-        match table.iter().find(|key| key.path() == path) {
+        let of_a_table = || {
+            let mut tables = table.iter().filter(|key| key.is_table());
+            tables.find_map(|key| {
+                let name = path.strip_prefix(&key.path())?.strip_prefix('.')?;
+                (!name.is_empty()).then(|| key.member(name))
+            })
+        };
+        let key = table.iter().find(|key| key.path() == path);
+        match key.cloned().or_else(of_a_table) {
             Some(key) => match key.parse(&text) {
                 Ok(value) => set.push(Set {
                     key: path,

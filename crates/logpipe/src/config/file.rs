@@ -89,18 +89,31 @@ fn parse(table: &[Key], name: &str, text: &str) -> Result<Vec<Set>, Vec<Fault>> 
                 faults.push((at, Wrong::new(message, suggest(unknown, &names))));
                 continue;
             };
-            let at = found.span().start;
-            let value = plain(found);
-            match key.check(&value) {
-                Ok(()) => set.push(Set {
-                    key: key.path(),
-                    value,
-                    origin: Origin::File {
-                        path: name.into(),
-                        line: position(text, at).0,
-                    },
-                }),
-                Err(wrong) => faults.push((at, wrong)),
+            let settings = match found.get_ref() {
+                DeValue::Table(members) if key.is_table() => {
+                    let mut leaves = Vec::new();
+                    collect(members, "", &mut leaves);
+                    let leaves = leaves.into_iter();
+                    leaves
+                        .map(|(name, leaf)| (key.member(&name), leaf))
+                        .collect()
+                }
+                _ => vec![((*key).clone(), found)],
+            };
+            for (key, found) in settings {
+                let at = found.span().start;
+                let value = plain(found);
+                match key.check(&value) {
+                    Ok(()) => set.push(Set {
+                        key: key.path(),
+                        value,
+                        origin: Origin::File {
+                            path: name.into(),
+                            line: position(text, at).0,
+                        },
+                    }),
+                    Err(wrong) => faults.push((at, wrong)),
+                }
             }
         }
     }
@@ -108,6 +121,22 @@ fn parse(table: &[Key], name: &str, text: &str) -> Result<Vec<Set>, Vec<Fault>> 
     let told = faults.into_iter().take(TOLD);
     let told: Vec<Fault> = told.map(|(at, wrong)| wrong.at(place(at))).collect();
     if told.is_empty() { Ok(set) } else { Err(told) }
+}
+
+/// The members of a table that may be written in two ways: `"sasl.username" = ..`, and `sasl.username = ..`, which TOML
+/// takes for a table `sasl`.
+fn collect<'a, 'b>(
+    table: &'a DeTable<'b>,
+    before: &str,
+    leaves: &mut Vec<(String, &'a Spanned<DeValue<'b>>)>,
+) {
+    for (name, value) in table {
+        let name = format!("{before}{}", name.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) => collect(inner, &format!("{name}."), leaves),
+            _ => leaves.push((name, value)),
+        }
+    }
 }
 
 /// A value on its own, as the environment gives it for a key that is not plain text.

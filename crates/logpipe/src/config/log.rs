@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Log {
-    /// Which log: `local` is SQLite files in a folder, shared by the processes of one host; `memory` ends with the process.
+    /// Which log: `local` is SQLite files in a folder, shared by the processes of one host; `memory` ends with the process;
+    /// `kafka` and `kinesis` are servers, which a build has to be made for (Cargo features of the same names).
     pub backend: Backend,
     /// The folder of the local log, from the working directory. It is made on first use.
     pub dir: PathBuf,
@@ -25,6 +26,22 @@ pub enum Backend {
     Local,
     /// In the process alone.
     Memory,
+    /// Apache Kafka.
+    Kafka,
+    /// AWS Kinesis.
+    Kinesis,
+}
+
+impl Backend {
+    /// As `log.backend` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Memory => "memory",
+            Self::Kafka => "kafka",
+            Self::Kinesis => "kinesis",
+        }
+    }
 }
 
 impl Default for Log {

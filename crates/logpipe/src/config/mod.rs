@@ -28,6 +28,8 @@ mod consumer;
 mod environment;
 mod fault;
 mod file;
+mod kafka;
+mod kinesis;
 mod log;
 mod producer;
 mod secret;
@@ -44,6 +46,8 @@ use serde_json::Value;
 
 pub use consumer::Consumer;
 pub use fault::{Fault, Faults};
+pub use kafka::{Client, Kafka};
+pub use kinesis::Kinesis;
 pub use log::{Backend, Log};
 pub use producer::{Format, Producer};
 pub use secret::Secret;
@@ -66,6 +70,10 @@ pub struct Config {
     pub consumer: Consumer,
     /// Where positions, parked records and the handlers' effects are kept.
     pub store: Store,
+    /// The cluster, where `log.backend` is `kafka`.
+    pub kafka: Kafka,
+    /// The streams, where `log.backend` is `kinesis`.
+    pub kinesis: Kinesis,
 }
 
 impl Config {
@@ -155,7 +163,7 @@ impl Loader {
 /// A key that somebody set. Its value alone is known to fit; together they are read once more.
 #[derive(Debug)]
 struct Set {
-    /// `section.key`.
+    /// `section.key`, or `section.key.member` of a key that is a table.
     key: String,
     value: Value,
     origin: Origin,
@@ -174,6 +182,22 @@ fn overlay(
     let mut settings = Vec::new();
     for key in keys() {
         let value = &mut tree[&key.section][&key.name];
+        if key.is_table() {
+            // The one such key. Its own defaults are taken as they are: written out, the secret ones would be masked.
+            let own = defaults.kafka.client.reveal();
+            let own = own.map(|(name, text)| (name.to_owned(), (text.into(), Origin::Code)));
+            let mut members: BTreeMap<String, (Value, Origin)> = own.collect();
+            let prefix = format!("{}.", key.path());
+            let is_member = |path: &String| path.starts_with(&prefix);
+            let found = set.extract_if(.., |path, _| is_member(path));
+            members.extend(found.map(|(path, found)| (path[prefix.len()..].to_owned(), found)));
+            *value = Value::Object(serde_json::Map::new());
+            for (name, (text, origin)) in members {
+                value[&name] = text.clone();
+                settings.push(Setting::new(key.member(&name), text, origin));
+            }
+            continue;
+        }
         let origin = match set.remove(&key.path()) {
             Some((found, origin)) => {
                 *value = found;
@@ -182,16 +206,8 @@ fn overlay(
             None if *value == key.default => Origin::Default,
             None => Origin::Code,
         };
-        let shown = if key.secret && !value.is_null() {
-            Value::from(secret::MASK)
-        } else {
-            value.clone()
-        };
-        settings.push(Setting {
-            key,
-            value: shown,
-            origin,
-        });
+        let value = value.clone();
+        settings.push(Setting::new(key, value, origin));
     }
     let config = Config::deserialize(tree).map_err(in_code)?;
     Ok(Loaded { config, settings })
@@ -202,7 +218,8 @@ fn overlay(
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// Every key, in the order of [`keys`], with its value (a secret's is masked) and where it is from.
+    /// Every key, in the order of [`keys`], with its value (a secret's is masked) and where it is from; of a key that is
+    /// a table, every member that is set.
     pub settings: Vec<Setting>,
 }
 
@@ -215,6 +232,18 @@ pub struct Setting {
     pub value: Value,
     /// Who said so.
     pub origin: Origin,
+}
+
+impl Setting {
+    fn new(key: Key, value: Value, origin: Origin) -> Self {
+        let is_hidden = key.secret && !value.is_null();
+        let value = if is_hidden {
+            secret::MASK.into()
+        } else {
+            value
+        };
+        Self { key, value, origin }
+    }
 }
 
 /// Who set a key.

@@ -68,6 +68,23 @@ impl JsonSchema for Secret {
     }
 }
 
+/// Whether a setting of a client holds a secret, by its name. A path to a key is taken for one too, which does no harm.
+pub(super) fn names_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "password",
+        "passphrase",
+        "secret",
+        "key",
+        "token",
+        "pem",
+        "credential",
+        "jaas",
+        "oauthbearer",
+    ];
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

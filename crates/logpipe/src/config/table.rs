@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Config;
 use super::fault::{Wrong, list, nearest};
+use super::secret::names_a_secret;
 
 /// One key, as the structs of [`Config`] declare it.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ enum Kind {
     Number,
     Boolean,
     Choice(Vec<String>),
+    /// A table whose members are settings of their own.
+    Table,
     Other,
 }
 
@@ -74,7 +77,7 @@ pub fn markdown() -> String {
     let mut out = String::from("| in `logpipe.toml` | default | what it is |\n|---|---|---|\n");
     for key in keys() {
         let default = match &key.default {
-            Value::Null => String::new(),
+            Value::Null | Value::Object(_) => String::new(),
             Value::String(text) if text.is_empty() => String::new(),
             value => format!("`{}`", shown(value)),
         };
@@ -103,6 +106,27 @@ impl Key {
         format!("LOGPIPE_{}_{}", self.section, self.name).to_uppercase()
     }
 
+    /// Whether its members are settings of their own.
+    pub(super) fn is_table(&self) -> bool {
+        self.takes.kind == Kind::Table
+    }
+
+    /// A member of a key that is a table: text, and secret where its name says so.
+    pub(super) fn member(&self, name: &str) -> Self {
+        Self {
+            section: self.section.clone(),
+            name: format!("{}.{name}", self.name),
+            docs: self.docs.clone(),
+            default: Value::Null,
+            secret: names_a_secret(name),
+            takes: Takes {
+                kind: Kind::Text,
+                least: None,
+                most: None,
+            },
+        }
+    }
+
     /// What the key takes, in words: `a whole number, at least 1`.
     pub fn takes(&self) -> String {
         let what = match &self.takes.kind {
@@ -114,6 +138,7 @@ impl Key {
             Kind::Choice(words) => {
                 list(&words.iter().map(String::as_str).collect::<Vec<_>>()).replace(" and ", " or ")
             }
+            Kind::Table => "a table".into(),
             Kind::Other => "a table or a list".into(),
         };
         match (self.takes.least, self.takes.most) {
@@ -130,6 +155,8 @@ impl Key {
             Kind::Boolean => text.parse::<bool>().ok().map(Value::from),
             Kind::Whole => text.parse::<i64>().ok().map(Value::from),
             Kind::Number => text.parse::<f64>().ok().map(Value::from),
+            // Its members are set one by one.
+            Kind::Table => None,
             Kind::Other => super::file::value(text),
         };
         match value {
@@ -140,7 +167,10 @@ impl Key {
 
     /// Whether the key takes this value. What was found is not repeated: it may be a secret, and it stands at the place.
     pub(super) fn check(&self, value: &Value) -> Result<(), Wrong> {
-        let alone = json!({ &self.section: { &self.name: value } });
+        let alone = match self.name.split_once('.') {
+            Some((table, member)) => json!({ &self.section: { table: { member: value } } }),
+            None => json!({ &self.section: { &self.name: value } }),
+        };
         let Err(error) = serde_json::from_value::<Config>(alone) else {
             return Ok(());
         };
@@ -230,6 +260,7 @@ fn takes(property: &Value) -> Takes {
         () if is("integer") => Kind::Whole,
         () if is("number") => Kind::Number,
         () if is("boolean") => Kind::Boolean,
+        () if is("object") => Kind::Table,
         () => Kind::Other,
     };
     let bound = |name: &str| property[name].as_f64().map(|bound| bound as u64);

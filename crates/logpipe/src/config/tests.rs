@@ -71,7 +71,7 @@ fn mistakes_in_the_file_are_told_all_at_once_with_their_places() {
          logpipe.toml:5:1: unknown key `atempts` in [consumer]; did you mean `attempts`?\n\
          logpipe.toml:6:10: `consumer.window` takes a whole number from 1 to 4294967295, not text\n\
          logpipe.toml:7:11: `consumer.start` takes text, not a number\n\
-         logpipe.toml:9:11: `log.backend` takes `local` or `memory`, not this word; did you mean `local`?"
+         logpipe.toml:9:11: `log.backend` takes `local`, `memory`, `kafka` or `kinesis`, not this word; did you mean `local`?"
     );
 }
 
@@ -107,7 +107,7 @@ fn each_mistake_has_its_words() {
         ),
         (
             "['a\u{202e}b']",
-            "logpipe.toml:1:2: unknown section `a\\u{202e}b`; there are `consumer`, `log`, `producer` and `store`",
+            "logpipe.toml:1:2: unknown section `a\\u{202e}b`; there are `consumer`, `kafka`, `kinesis`, `log`, `producer` and `store`",
         ),
         (
             "[consumer]\nattempts = 0",
@@ -138,6 +138,18 @@ fn each_mistake_has_its_words() {
         (
             "[consumer]\non_failed = 'parc'",
             "logpipe.toml:2:13: `consumer.on_failed` takes `hold`, `park`, `skip` or `stop`, not this word; did you mean `park`?",
+        ),
+        (
+            "[kafka.client]\nsasl.password = ['hunter2']",
+            "logpipe.toml:2:17: `kafka.client.sasl.password` takes text, which is kept secret, not a list",
+        ),
+        (
+            "[kafka.client]\n'sasl.password' = '***'",
+            "logpipe.toml:2:19: `kafka.client.sasl.password`: `***` stands for a secret and is not one",
+        ),
+        (
+            "[kafka]\nclient = 'a'",
+            "logpipe.toml:2:10: `kafka.client` takes a table, not text",
         ),
         (
             "[consumer]\norder = 'keys'",
@@ -248,6 +260,65 @@ fn variables_and_flags_are_read_by_their_key() {
     assert_eq!(
         flag.unwrap_err().to_string(),
         "flag: unknown key `log.dirr`; did you mean `log.dir`?"
+    );
+}
+
+#[test]
+fn settings_of_a_client_are_taken_from_everywhere_and_its_secrets_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logpipe.toml");
+    // In both spellings: with quotes, and as TOML's nested tables.
+    let text = "[kafka.client]\n'security.protocol' = 'SASL_SSL'\nsasl.username = 'joe'\nsasl.password = 'in file'\n\
+                'linger.ms' = 5\n";
+    fs::write(&path, text).unwrap();
+    let mut defaults = Config::default();
+    defaults.kafka.client.set("ssl.key.pem", "in code");
+    defaults.kafka.client.set("linger.ms", "1");
+    let loaded = Config::loader()
+        .defaults(defaults)
+        .file(&path)
+        .environment([("LOGPIPE_KAFKA_CLIENT_SASL_PASSWORD", "in environment")])
+        .flag("kafka.client.sasl.username", "jim")
+        .load()
+        .unwrap();
+
+    let client: Vec<_> = loaded.config.kafka.client.reveal().collect();
+    assert_eq!(
+        client,
+        [
+            ("linger.ms", "5"),
+            ("sasl.password", "in environment"),
+            ("sasl.username", "jim"),
+            ("security.protocol", "SASL_SSL"),
+            ("ssl.key.pem", "in code"),
+        ]
+    );
+    let shown = loaded.settings.iter();
+    let shown = shown.filter(|one| one.key.path().starts_with("kafka.client."));
+    let shown = shown.map(|one| {
+        let name = one.key.path()["kafka.client.".len()..].to_owned();
+        let origin = one.origin.to_string();
+        let origin = origin.rsplit('/').next().unwrap().to_owned();
+        format!("{name} = {} from {origin}", one.value)
+    });
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "linger.ms = 5 from logpipe.toml:5",
+            "sasl.password = \"***\" from LOGPIPE_KAFKA_CLIENT_SASL_PASSWORD",
+            "sasl.username = \"jim\" from flag",
+            "security.protocol = \"SASL_SSL\" from logpipe.toml:2",
+            "ssl.key.pem = \"***\" from this program's default",
+        ]
+    );
+    let told = format!(
+        "{:?} {}",
+        loaded.config,
+        serde_json::to_string(&loaded.config).unwrap()
+    );
+    assert!(
+        !told.contains("in code") && !told.contains("in environment"),
+        "{told}"
     );
 }
 

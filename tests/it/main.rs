@@ -4,11 +4,13 @@
 //! * [`walk`]: a version that appears; stale output; nothing rebuilt for nothing
 //! * [`breaking`]: a version that breaks, in three steps, and the old one goes
 //! * [`service`]: the example service run as a user runs it
-//! * [`tidy`]: rules of the repository: crate boundaries, banners, what README shows
+//! * [`readme`]: what README shows is what is there
+//! * [`tidy`]: rules of the repository: crate boundaries, banners
 
 mod breaking;
 mod compiler;
 mod project;
+mod readme;
 mod service;
 mod tidy;
 mod walk;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::project::Ran;
 
-fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
+pub fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_nouns"))
         .args(arguments)
         .current_dir(dir)

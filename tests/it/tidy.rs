@@ -1,6 +1,5 @@
 //! Rules of the repository that no compiler knows.
 
-use std::fs;
 use std::process::Command;
 
 use crate::project::{files, root};
@@ -94,17 +93,5 @@ fn every_source_file_says_which_question_it_answers() {
                 );
             }
         }
-    }
-}
-
-#[test]
-fn readme_shows_schemas_and_code_that_exist() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for (from, file) in [
-        ("src/handlers.rs", "src/handlers.rs"),
-        ("schemas/person.v1.json", "schemas/person.v1.json"),
-    ] {
-        assert!(readme.contains(from), "README no longer names {file}");
-        assert!(root().join(file).exists(), "README names {file}");
     }
 }

@@ -82,10 +82,12 @@ impl<S: Store> Consumer<S> {
     /// Runs the consumer for a loop of your own; `A` is the generated `AnyMessage`.
     pub fn deliveries<A: AnyOf>(self) -> Deliveries<A> {
         let (sender, arriving) = mpsc::channel(1);
-        let hand_over: Arc<HandOver<A>> = Arc::new(HandOver { sender });
         let routes: Vec<Route<S>> = A::TYPES
             .iter()
-            .map(|&(message_type, known)| Route::any(message_type, known, hand_over.clone()))
+            .map(|&(message_type, known)| {
+                let sender = sender.clone();
+                Route::any(message_type, known, HandOver { sender })
+            })
             .collect();
         let consumer = self.register_all(routes).set(|settings| {
             // A receipt waits for its commit, and the commit must not wait for the next receipt.

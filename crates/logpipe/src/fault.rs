@@ -4,7 +4,9 @@
 //! planted. Two variables of the environment rule it:
 //!
 //! * `LOGPIPE_FAULT=POINT:ACTION:N` does ACTION when POINT is passed for the Nth time (from 1): `abort` ends the process
-//!   as a crash would, `stop` stops it as SIGSTOP would, until somebody continues it.
+//!   as a crash would, `stop` stops it as SIGSTOP would, until somebody continues it. A process that wakes up finds its
+//!   lanes lost, and which of its tasks runs first is chance; here it is always the one that stopped, for nobody is
+//!   told of the loss for a second more. What then saves the effects is the fence alone.
 //! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
 //!   position behind the effects, in a transaction of its own.
 
@@ -48,13 +50,18 @@ mod armed {
     pub(crate) fn planted(_: Mistake) -> bool {
         false
     }
+
+    pub(crate) async fn late() {}
 }
 
 #[cfg(logpipe_fault)]
 mod armed {
     use std::process::Command;
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::sync::{LazyLock, OnceLock};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::{Mistake, Point};
 
@@ -69,6 +76,15 @@ mod armed {
         Abort,
         Stop,
     }
+
+    /// For how long nobody hears of lost lanes after a stop.
+    const LATE: Duration = Duration::from_secs(1);
+
+    /// Set before the process stops, for its tasks wake up in any order.
+    static STOPS: AtomicBool = AtomicBool::new(false);
+
+    /// When it was continued.
+    static CONTINUED: OnceLock<Instant> = OnceLock::new();
 
     static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
         let text = std::env::var("LOGPIPE_FAULT").ok()?;
@@ -119,12 +135,14 @@ mod armed {
             Action::Abort => std::process::abort(),
             // The signal stops every thread, this one too, before the call returns.
             Action::Stop => {
+                STOPS.store(true, Ordering::SeqCst);
                 let pid = std::process::id().to_string();
                 let stopped = Command::new("kill").args(["-STOP", &pid]).status();
                 assert!(
                     stopped.is_ok_and(|status| status.success()),
                     "`kill -STOP {pid}` failed"
                 );
+                CONTINUED.get_or_init(Instant::now);
             }
         }
     }
@@ -132,8 +150,18 @@ mod armed {
     pub(crate) fn planted(mistake: Mistake) -> bool {
         *PLANTED == Some(mistake)
     }
+
+    /// Holds up whoever tells lanes of what happens in the group, for a while after a stop.
+    pub(crate) async fn late() {
+        while STOPS.load(Ordering::SeqCst) {
+            if let Some(&continued) = CONTINUED.get() {
+                return tokio::time::sleep_until(continued + LATE).await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 #[cfg_attr(not(feature = "sqlite"), allow(unused_imports))]
 pub(crate) use armed::planted;
-pub(crate) use armed::point;
+pub(crate) use armed::{late, point};

@@ -52,6 +52,18 @@ impl Current {
 }
 
 impl Current {
+    /// A record of several, for a context that shows it in passing.
+    pub(crate) fn shown(&self) -> Self {
+        Self {
+            record: self.record.clone(),
+            message_type: self.message_type.clone(),
+            version: self.version,
+            attempt: self.attempt,
+            exact: self.exact,
+            confirm: None,
+        }
+    }
+
     /// No record: what a context shows between two.
     pub(crate) fn nothing(lane: LaneId) -> Self {
         Self {
@@ -261,24 +273,24 @@ impl<S: Store> Route<S> {
             message_type: A::TYPE,
             takes: Takes::All,
             known: A::VERSIONS,
-            handler: Arc::new(Typed {
+            handler: Arc::new(Each(Typed {
                 handler,
                 any: PhantomData::<fn() -> A>,
-            }),
+            })),
         }
     }
 
     /// All versions of a type, by a handler that decodes for itself.
-    pub(crate) fn any<H: Handle<S> + 'static>(
+    pub(crate) fn any(
         message_type: &'static str,
         known: &'static [u32],
-        handler: Arc<H>,
+        handler: impl Handle<S> + 'static,
     ) -> Self {
         Self {
             message_type,
             takes: Takes::All,
             known,
-            handler,
+            handler: Arc::new(Each(handler)),
         }
     }
 
@@ -287,7 +299,7 @@ impl<S: Store> Route<S> {
         M: Message,
         F: for<'a> HandlerFn<'a, M, S>,
     {
-        Self::one::<M>(Arc::new(On {
+        Self::one::<M>(Each(On {
             handler,
             message: PhantomData::<fn() -> M>,
         }))
@@ -299,19 +311,19 @@ impl<S: Store> Route<S> {
         M: Message,
         F: for<'a> HandlerFnWith<'a, T, M, S>,
     {
-        Self::one::<M>(Arc::new(OnWith {
+        Self::one::<M>(Each(OnWith {
             state,
             handler,
             message: PhantomData::<fn() -> M>,
         }))
     }
 
-    fn one<M: Message>(handler: Arc<dyn Erased<S>>) -> Self {
+    pub(crate) fn one<M: Message>(handler: impl Erased<S> + 'static) -> Self {
         Self {
             message_type: M::TYPE,
             takes: Takes::One(M::VERSION),
             known: M::VERSIONS,
-            handler,
+            handler: Arc::new(handler),
         }
     }
 }
@@ -334,14 +346,17 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
     fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()>;
 }
 
-/// Hands the record at hand to user code. What [`Erased::run`] repeats.
+/// Hands the record at hand to user code.
 pub(crate) trait Handle<S: Store>: Send + Sync {
     fn handle(&self, cx: &mut Cx<S>) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-impl<S: Store, T: Handle<S>> Erased<S> for T {
+/// Takes a run's records one after the other.
+struct Each<H>(H);
+
+impl<S: Store, H: Handle<S>> Erased<S> for Each<H> {
     fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
-        run.all(self).boxed()
+        run.all(&self.0).boxed()
     }
 }
 
@@ -405,7 +420,7 @@ where
     }
 }
 
-fn decode<M: Message>(current: &Current) -> Result<M, Failure> {
+pub(crate) fn decode<M: Message>(current: &Current) -> Result<M, Failure> {
     let value = current.record.value.as_deref();
     current.open(value)?.body.decode::<M>()
 }

@@ -1,5 +1,6 @@
 //! Typed, versioned messages over logs: the run time of logpipe.
 
+mod batch;
 pub mod clock;
 pub mod codec;
 pub mod config;
@@ -36,6 +37,7 @@ pub mod store;
 pub mod testing;
 pub mod types;
 
+pub use batch::{Batch, BatchFn, BatchFnWith};
 pub use consumer::Consumer;
 pub use deliveries::{Deliveries, Delivery, Receipt};
 pub use dispatch::{Schema, generated_for};

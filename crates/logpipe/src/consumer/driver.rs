@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::worker::{Command, Exit, Worker};
 use super::{Shared, redrive};
+use crate::fault;
 use crate::health::redrive_place;
 use crate::record::LaneId;
 use crate::service::{HeldLane, Outcome, Stop};
@@ -173,6 +174,7 @@ impl<S: Store> Driver<S> {
             }
         };
         self.troubles = 0;
+        fault::late().await;
         match event {
             Event::Assigned(lanes) => {
                 for assigned in lanes {

@@ -30,7 +30,7 @@ use crate::record::Start;
 use crate::service::{Outcome, Stop};
 use crate::source::{Join, Source};
 use crate::store::Guarantee;
-use crate::{Broker, Cx, Error, Message, Result, Store};
+use crate::{Batch, BatchFn, BatchFnWith, Broker, Cx, Error, Message, Result, Store};
 
 /// Reads topics as a group and hands messages to handlers.
 ///
@@ -132,6 +132,28 @@ impl<S: Store> Consumer<S> {
         F: AsyncFn(&T, M, &mut Cx<S>) -> Result + for<'a> HandlerFnWith<'a, T, M, S>,
     {
         self.routes.push(Route::on_with(state, handler));
+        self
+    }
+
+    /// Handles one version of a type, several messages at once: `.on_batch(async |people: &mut Batch<person::v2::Person>,
+    /// cx: &mut Cx| ..)`. Generated code has the same as `person::v2_batch(..)`.
+    pub fn on_batch<M, F>(mut self, handler: F) -> Self
+    where
+        M: Message,
+        F: AsyncFn(&mut Batch<M>, &mut Cx<S>) -> Result + for<'a> BatchFn<'a, M, S>,
+    {
+        self.routes.push(Route::batch(handler));
+        self
+    }
+
+    /// As [`Consumer::on_batch`], with state that the closure borrows.
+    pub fn on_batch_with<T, M, F>(mut self, state: T, handler: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        M: Message,
+        F: AsyncFn(&T, &mut Batch<M>, &mut Cx<S>) -> Result + for<'a> BatchFnWith<'a, T, M, S>,
+    {
+        self.routes.push(Route::batch_with(state, handler));
         self
     }
 

@@ -84,6 +84,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 Fate::Settled
             }
             Verdict::Back => Fate::Back,
+            Verdict::Alone => Fate::Alone,
             Verdict::Reroute => {
                 let classified = self.shared.router.classify(&job.current.record, true);
                 route = classified.route;

@@ -1,10 +1,12 @@
 //! Does a consumer keep what it promises? On the log and the store in memory, in paused time.
 //!
 //! * `basics`: routing, policies, bounds, what a service refuses to start
+//! * `batches`: one call for a run of records
 //! * `losses`: what loses messages elsewhere, each a test
 //! * `sqlite`: effects in one transaction with the position
 
 mod basics;
+mod batches;
 mod losses;
 mod note;
 #[cfg(all(feature = "local", feature = "sqlite"))]

@@ -1,5 +1,7 @@
 //! A run: consecutive records of one route, handled in one transaction.
 
+mod together;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(crate) enum Verdict {
     Reroute,
     /// Not tried.
     Back,
+    /// Tried together with others, of which one is the culprit: to be tried alone.
+    Alone,
 }
 
 /// How a run ended.
@@ -130,8 +134,21 @@ impl<S: Store> Run<S> {
         debug_assert!(!left, "a record without a route has its end decided");
     }
 
-    /// Moves on to the next record that a handler has to see.
+    /// Moves on to the next record that a handler has to see, and shows it.
     async fn next(&mut self) -> bool {
+        if !self.admit().await {
+            return false;
+        }
+        if let Err(error) = self.store.mark(self.cx.session()).await {
+            self.end = End::Trouble(error);
+            return false;
+        }
+        self.swap();
+        true
+    }
+
+    /// Moves on to the next record that a handler has to see.
+    async fn admit(&mut self) -> bool {
         while let End::Whole = self.end
             && !self.halted
             && let Some(job) = self.jobs.get_mut(self.verdicts.len())
@@ -159,11 +176,6 @@ impl<S: Store> Run<S> {
                 self.give(decided);
                 continue;
             }
-            if let Err(error) = self.store.mark(self.cx.session()).await {
-                self.end = End::Trouble(error);
-                return false;
-            }
-            self.swap();
             return true;
         }
         false
@@ -178,63 +190,68 @@ impl<S: Store> Run<S> {
     async fn after(&mut self, attempt: Attempt) {
         self.swap();
         match attempt {
-            Attempt::Returned(Ok(())) => {
-                if self.store.whole(self.cx.session()).await {
-                    self.give(Verdict::Handled);
-                } else {
-                    self.end = End::Torn;
-                    self.give(failed(
-                        "TransactionEnded",
-                        "the handler returned Ok, but its transaction was ended by a statement or a commit of its own",
-                    ));
-                }
-            }
             // Decoding comes before the handler: nothing was written.
             Attempt::Returned(Err(Failure::Rejected(rejected))) => {
                 self.give(Verdict::Rejected(rejected));
             }
-            Attempt::Returned(Err(Failure::Reopen)) => {
-                self.give(Verdict::Reroute);
-            }
-            Attempt::Returned(Err(Failure::Handler(error))) => self.failed(error).await,
-            Attempt::Panicked => self.undo(failed("Panicked", "the handler panicked")).await,
-            Attempt::Overdue => {
-                let text = "the attempt took longer than its deadline and was dropped";
-                self.undo(failed("Deadline", text)).await;
-            }
+            Attempt::Returned(Err(Failure::Reopen)) => self.give(Verdict::Reroute),
+            attempt => match self.came(attempt).await {
+                Came::Done => self.give(Verdict::Handled),
+                Came::Failed(verdict) => {
+                    if self.store.undo(self.cx.session()).await.is_err() {
+                        self.end = End::Torn;
+                    }
+                    self.give(verdict);
+                }
+                Came::Torn(verdict) => {
+                    self.end = End::Torn;
+                    self.give(verdict);
+                }
+                Came::Waits(error) => self.end = End::Waits(error),
+                Came::Trouble(error) => self.end = End::Trouble(error),
+            },
         }
     }
 
     /// Who is at fault decides.
-    async fn failed(&mut self, error: Error) {
+    async fn came(&mut self, attempt: Attempt) -> Came {
+        let error = match attempt {
+            Attempt::Returned(Ok(())) if self.store.whole(self.cx.session()).await => {
+                return Came::Done;
+            }
+            Attempt::Returned(Ok(())) => {
+                return Came::Torn(failed(
+                    "TransactionEnded",
+                    "the handler returned Ok, but its transaction was ended by a statement or a commit of its own",
+                ));
+            }
+            Attempt::Returned(Err(Failure::Handler(error))) => error,
+            // From a handler that decodes for itself.
+            Attempt::Returned(Err(Failure::Rejected(rejected))) => {
+                return Came::Failed(Verdict::Rejected(rejected));
+            }
+            Attempt::Returned(Err(Failure::Reopen)) => return Came::Failed(Verdict::Reroute),
+            Attempt::Panicked => return Came::Failed(failed("Panicked", "the handler panicked")),
+            Attempt::Overdue => {
+                let text = "the attempt took longer than its deadline and was dropped";
+                return Came::Failed(failed("Deadline", text));
+            }
+        };
         let text = error.to_string();
         match error.kind() {
-            _ if self.store.is_store_trouble(&error) => self.end = End::Trouble(error),
-            Kind::Fenced => self.end = End::Trouble(error),
-            Kind::Unavailable => {
-                self.end = match self.store.undo(self.cx.session()).await {
-                    Ok(()) => End::Waits(error),
-                    Err(_) => End::Trouble(error),
-                };
-            }
-            Kind::Failed => self.undo(failed("Failed", text)).await,
-            Kind::Permanent | Kind::Park => {
-                let reason = Reason {
-                    kind: "Refused".into(),
-                    text,
-                };
-                self.undo(Verdict::Hopeless(reason)).await;
-            }
-            Kind::Tombstone => self.undo(Verdict::Rejected(Rejected::Tombstone)).await,
+            _ if self.store.is_store_trouble(&error) => Came::Trouble(error),
+            Kind::Fenced => Came::Trouble(error),
+            Kind::Unavailable => match self.store.undo(self.cx.session()).await {
+                Ok(()) => Came::Waits(error),
+                Err(_) => Came::Trouble(error),
+            },
+            Kind::Failed => Came::Failed(failed("Failed", text)),
+            Kind::Permanent | Kind::Park => Came::Failed(Verdict::Hopeless(Reason {
+                kind: "Refused".into(),
+                text,
+            })),
+            Kind::Tombstone => Came::Failed(Verdict::Rejected(Rejected::Tombstone)),
         }
-    }
-
-    /// Takes back what the handler wrote.
-    async fn undo(&mut self, verdict: Verdict) {
-        if self.store.undo(self.cx.session()).await.is_err() {
-            self.end = End::Torn;
-        }
-        self.give(verdict);
     }
 
     fn give(&mut self, verdict: Verdict) {
@@ -279,6 +296,7 @@ impl<S: Store> Run<S> {
             r#type = &**message_type,
             version,
             attempt,
+            records = tracing::field::Empty,
         )
     }
 }
@@ -290,7 +308,21 @@ fn failed(kind: &str, text: impl Into<String>) -> Verdict {
     })
 }
 
-/// What came of one attempt.
+/// What an attempt means for the record, or the records, that it was at.
+enum Came {
+    /// The handler took it, and the transaction is whole.
+    Done,
+    /// What it wrote has to be undone.
+    Failed(Verdict),
+    /// The transaction ended by itself.
+    Torn(Verdict),
+    /// Something that the handler needs is down; what it wrote is undone.
+    Waits(Error),
+    /// The store is in trouble.
+    Trouble(Error),
+}
+
+/// How one attempt ended.
 enum Attempt {
     Returned(Result<(), Failure>),
     Panicked,

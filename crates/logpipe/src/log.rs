@@ -41,6 +41,20 @@ impl Log {
         Ok(Self::new(crate::local::Local::open(folder).await?))
     }
 
+    /// The Kinesis streams of an account in a region.
+    ///
+    /// ```no_run
+    /// # async fn open() -> logpipe::Result<logpipe::Log> {
+    /// use logpipe::kinesis::Settings;
+    ///
+    /// logpipe::Log::kinesis(Settings::new().region("eu-west-1").leases("leases.db")).await
+    /// # }
+    /// ```
+    #[cfg(feature = "kinesis")]
+    pub async fn kinesis(settings: crate::kinesis::Settings) -> crate::Result<Self> {
+        Ok(Self::new(crate::kinesis::Kinesis::open(settings).await?))
+    }
+
     /// A log in memory, for tests. [`Memory`] is the same log with the controls that tests want: `Log::new(memory.clone())`.
     pub fn memory() -> Self {
         Self::new(Memory::new())

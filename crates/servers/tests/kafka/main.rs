@@ -1,0 +1,4 @@
+//! What holds on a real Apache Kafka. `cargo xtask test` starts one and runs this.
+
+/// The broker that the others rely on: stopped, started again, set back, asked for a login.
+mod broker;

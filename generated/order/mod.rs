@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ece982b6ed29e254ad4bcab3 69096d0f5ad1e0dc6f7c2278
+// digest: b83ec5a7133dfd3bd034e7b5 38d8737bb20677cdc555400c
 
 //! `order`: its versions, and what handles them.
 
@@ -161,4 +161,16 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/order.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Order>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Order, S>,
+{
+    ::logpipe::Route::batch(function)
 }

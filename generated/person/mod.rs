@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1365b5cec587ea04b8aac424 fb7f6efc786a5f16f0060388
+// digest: 0660d000c724705f54d6c9b3 ccb75bdde2d56b932bfa6a9f
 
 //! `person`: its versions, and what handles them.
 
@@ -204,4 +204,28 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/person.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Person>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Person, S>,
+{
+    ::logpipe::Route::batch(function)
+}
+
+/// The route of `schemas/person.v2.json` to a closure that takes a run of its messages in one transaction.
+pub fn v2_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v2::Person>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v2::Person, S>,
+{
+    ::logpipe::Route::batch(function)
 }

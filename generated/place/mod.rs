@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c31a8ada3e6ba4effbe69f43 6e95934065b5f9f722dcc1e6
+// digest: 9e8970d8b88d6b633fdbe0ee b506b7da1a2135241dcd3d79
 
 //! `place`: its versions, and what handles them.
 
@@ -161,4 +161,16 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/place.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Place>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Place, S>,
+{
+    ::logpipe::Route::batch(function)
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 5a29f89a1105bead5ae86db3 022bbe099a12172d3dd02fc9
+// digest: 495045daee6bb55a4a8581f0 d9238120db9f4587bcecc393
 
 //! `thing`: its versions, and what handles them.
 
@@ -161,4 +161,16 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/thing.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Thing>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Thing, S>,
+{
+    ::logpipe::Route::batch(function)
 }

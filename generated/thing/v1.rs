@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 5a29f89a1105bead5ae86db3 21d573df82f0afb8c5fa0d3f
+// digest: 495045daee6bb55a4a8581f0 21d573df82f0afb8c5fa0d3f
 
 //! `thing`, version 1.
 

@@ -21,6 +21,7 @@ pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
     ]);
     items.extend(upcasts::items(catalog, versions));
     items.extend(latest(catalog, versions));
+    items.extend(versions.iter().map(|message| batch(catalog, message)));
     File {
         docs: vec![format!(
             "{}: its versions, and what handles them.",
@@ -325,4 +326,25 @@ fn latest(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
         Item::Rust(structure),
         Item::Rust(implementation),
     ]
+}
+
+/// The route of one version to a closure that takes several messages at once.
+fn batch(catalog: &Catalog, message: &Message) -> Item {
+    let docs = docs::lines(&[format!(
+        "The route of {} to a closure that takes a run of its messages in one transaction.",
+        docs::code(&message.source)
+    )]);
+    let (module, root) = (module_of(message), root_of(catalog, message));
+    let name = format_ident!("{module}_batch");
+    Item::Rust(quote! {
+        #docs
+        pub fn #name<S, F>(function: F) -> ::logpipe::Route<S>
+        where
+            S: ::logpipe::Store,
+            F: AsyncFn(&mut ::logpipe::Batch<#module::#root>, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
+                + for<'a> ::logpipe::BatchFn<'a, #module::#root, S>,
+        {
+            ::logpipe::Route::batch(function)
+        }
+    })
 }

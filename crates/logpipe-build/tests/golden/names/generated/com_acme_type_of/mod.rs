@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 28cc5fb80266e45c7f9a2820 ce3e0a36a9ab1c54b9acea11
+// digest: 21e5dc5e955825bb4dc717cd 63d22a0eaa1e3b6bf9020633
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -204,4 +204,28 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/com.acme.Type-of.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::TypeOf>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::TypeOf, S>,
+{
+    ::logpipe::Route::batch(function)
+}
+
+/// The route of `schemas/com.acme.Type-of.v2.json` to a closure that takes a run of its messages in one transaction.
+pub fn v2_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v2::TypeOf>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v2::TypeOf, S>,
+{
+    ::logpipe::Route::batch(function)
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: a7e7ddf9bf62af687541ebf3 61b1d6ca61411872650f03ec
+// digest: 595a0a7477a4ed15da0a01e5 ee5911baca4589e5a64cfc7e
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -161,4 +161,16 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/shapes.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Shapes>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Shapes, S>,
+{
+    ::logpipe::Route::batch(function)
 }

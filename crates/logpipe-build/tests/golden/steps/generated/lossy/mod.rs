@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 821d670623cfdadff47defa8 9184b702008612c434896693
+// digest: 644132b653f749a11c1fb17f 2ddabb48a87e8cc6d61519c8
 
 //! `lossy`: its versions, and what handles them.
 
@@ -269,4 +269,40 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/lossy.v2.json` to a closure that takes a run of its messages in one transaction.
+pub fn v2_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v2::Lossy>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v2::Lossy, S>,
+{
+    ::logpipe::Route::batch(function)
+}
+
+/// The route of `schemas/lossy.v5.json` to a closure that takes a run of its messages in one transaction.
+pub fn v5_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v5::Lossy>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v5::Lossy, S>,
+{
+    ::logpipe::Route::batch(function)
+}
+
+/// The route of `schemas/lossy.v6.json` to a closure that takes a run of its messages in one transaction.
+pub fn v6_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v6::Lossy>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v6::Lossy, S>,
+{
+    ::logpipe::Route::batch(function)
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 000889b126b9cdd6c6a9fef9 2002639a71555c48ed21fc62
+// digest: ab67c0f4b80c8d89e1d6a33d d732e9b05482fae10591d4a8
 
 //! `widen`: its versions, and what handles them.
 
@@ -250,4 +250,28 @@ where
     ) -> ::logpipe::Result {
         ::logpipe::HandlerFn::call(&self.function, message, cx).await
     }
+}
+
+/// The route of `schemas/widen.v1.json` to a closure that takes a run of its messages in one transaction.
+pub fn v1_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v1::Widen>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v1::Widen, S>,
+{
+    ::logpipe::Route::batch(function)
+}
+
+/// The route of `schemas/widen.v2.json` to a closure that takes a run of its messages in one transaction.
+pub fn v2_batch<S, F>(function: F) -> ::logpipe::Route<S>
+where
+    S: ::logpipe::Store,
+    F: AsyncFn(
+            &mut ::logpipe::Batch<v2::Widen>,
+            &mut ::logpipe::Cx<S>,
+        ) -> ::logpipe::Result + for<'a> ::logpipe::BatchFn<'a, v2::Widen, S>,
+{
+    ::logpipe::Route::batch(function)
 }

@@ -2,12 +2,19 @@
 
 use std::time::Instant;
 
-use crate::run::{Result, answers, cargo, run};
-use crate::test;
+use crate::run::{BROKERS, Result, answers, cargo, run};
+use crate::{test, tools};
 
 /// The features of crates/logpipe; each has to build alone, for a user pays for what they name. A log or a store needs an
 /// encoding beside it.
-const FEATURES: [&str; 4] = ["json", "msgpack", "json,local", "json,sqlite"];
+const FEATURES: [&str; 6] = [
+    "json",
+    "msgpack",
+    "json,local",
+    "json,sqlite",
+    "json,kafka",
+    "json,kinesis",
+];
 
 /// Runs every check; stops at the first that fails.
 pub fn ci() -> Result {
@@ -16,16 +23,11 @@ pub fn ci() -> Result {
             "cargo-deny is missing: `cargo install --locked cargo-deny` (.ci/run does it)".into(),
         );
     }
+    tools::check()?;
     let began = Instant::now();
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    let mut clippy = cargo(&["clippy", "--workspace", "--all-targets"]);
+    run(clippy.args(BROKERS).args(["--", "-D", "warnings"]))?;
     for feature in FEATURES {
         run(&mut cargo(&[
             "check",
@@ -38,7 +40,7 @@ pub fn ci() -> Result {
     }
     // The command's binary has the library's name, and both would be documented in one folder.
     let mut doc = cargo(&["doc", "--workspace", "--lib", "--no-deps"]);
-    run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(doc.args(BROKERS).env("RUSTDOCFLAGS", "-D warnings"))?;
     run(cargo(&["build"]).env("LOGPIPE_LOCKED", "1"))?;
     test::test(&test::Arguments::default())?;
     run(&mut cargo(&[

@@ -6,6 +6,10 @@ use std::process::{Command, Stdio};
 /// What a task ends with: the sentence to print.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
+/// Everything with the clients of both brokers. All commands name the same features, so that the native libraries are built
+/// once.
+pub const BROKERS: [&str; 2] = ["--features", "kafka,kinesis"];
+
 /// The workspace's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,14 +1,18 @@
-//! `cargo xtask test`: every test of the workspace, and one line that counts them.
+//! `cargo xtask test`: every test of the workspace, against real servers that it starts, and one line that counts them.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::run::{Result, cargo, line};
+use logpipe_servers::kafka::{self, Broker};
+use logpipe_servers::{kinesis_local, python};
+
+use crate::run::{BROKERS, Result, cargo, line};
+use crate::tools;
 
 /// What to test.
 #[derive(clap::Args, Default)]
 pub struct Arguments {
-    /// Leave out the tests that start servers. There are none yet: the brokers come with their backends.
+    /// Leave out the tests that start servers, and the clients that only they need.
     #[arg(long)]
     no_services: bool,
     /// Only tests whose names contain this.
@@ -18,6 +22,14 @@ pub struct Arguments {
 /// Runs the tests; fails when one fails, and when there was none to run.
 pub fn test(arguments: &Arguments) -> Result {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    // Held until the tests are over: dropping it ends it.
+    let broker = match arguments.no_services {
+        true => None,
+        false => Some(servers()?),
+    };
+    if let Some(broker) = &broker {
+        command.args(BROKERS).env(kafka::SHARED, broker.bootstrap());
+    }
     command
         .arg("--")
         .args(&arguments.filter)
@@ -45,6 +57,14 @@ pub fn test(arguments: &Arguments) -> Result {
         true if passed == 0 => Err("no test ran".into()),
         true => Ok(()),
     }
+}
+
+/// Fetches what tests start for themselves, and starts the broker that they share.
+fn servers() -> Result<Broker> {
+    tools::check()?;
+    kinesis_local::prepare().map_err(|error| error.to_string())?;
+    python::prepare().map_err(|error| error.to_string())?;
+    Broker::start().map_err(|error| error.to_string())
 }
 
 /// The figures of a line such as `test result: ok. 12 passed; 0 failed; 0 ignored; ..`.

@@ -134,8 +134,8 @@ impl Broker {
     ///
     /// # Panics
     /// When the broker is stopped.
-    pub fn process(&self) -> &Process {
-        self.process.as_ref().expect("the broker is up")
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the broker is up")
     }
 
     /// Starts it again, on the same ports and data.

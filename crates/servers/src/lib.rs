@@ -5,11 +5,13 @@
 //! once, into `target/services`.
 
 pub mod kafka;
+pub mod kinesis_local;
 mod ports;
 mod process;
+pub mod python;
 mod stage;
 
-pub use process::Process;
+pub use process::{Process, cpu};
 pub use stage::{Scratch, folder};
 
 /// Why a server is not there: what was being done, and what to do about it.

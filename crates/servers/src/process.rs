@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -82,9 +83,27 @@ impl Process {
     /// # Errors
     /// When it ends before, or takes longer: with the end of its output.
     pub fn wait_for(&mut self, words: &str, patience: Duration) -> Result {
+        self.wait_until(patience, |server| Ok(server.printed()?.contains(words)))
+    }
+
+    /// Waits until it listens on this port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When it ends before, or takes longer: with the end of its output.
+    pub fn wait_for_port(&mut self, port: u16, patience: Duration) -> Result {
+        self.wait_until(patience, |_| {
+            Ok(TcpStream::connect(("127.0.0.1", port)).is_ok())
+        })
+    }
+
+    fn wait_until(
+        &mut self,
+        patience: Duration,
+        mut ready: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result {
         let deadline = Instant::now() + patience;
         loop {
-            if self.printed()?.contains(words) {
+            if ready(self)? {
                 return Ok(());
             }
             if let Some(status) = self.ended()? {
@@ -117,7 +136,11 @@ impl Process {
         ))
     }
 
-    fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         let status = self
             .child
             .try_wait()

@@ -94,6 +94,10 @@ pub struct Capabilities {
     pub null_value: bool,
     /// A record's key may be null.
     pub null_key: bool,
+    /// A record's key may be empty, which is another thing than none.
+    pub empty_key: bool,
+    /// A record keeps the time that its writer gave it; else the log stamps it.
+    pub writer_time: bool,
     /// A lane can be opened at a time.
     pub time_seek: bool,
     /// Positions can be kept by the log itself: the `Broker` store.

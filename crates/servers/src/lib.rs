@@ -4,6 +4,8 @@
 //! and ends with whoever started it, however that one ended. The programs come from their registries by package name,
 //! once, into `target/services`.
 
+#[cfg(feature = "kinesis")]
+pub mod faulty;
 pub mod kafka;
 pub mod kinesis_local;
 mod ports;

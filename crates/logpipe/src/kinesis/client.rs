@@ -11,7 +11,7 @@ use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::Region;
+use aws_sdk_kinesis::config::{Credentials, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
 
@@ -54,6 +54,15 @@ impl Api {
         }
         if let Some(endpoint) = &settings.endpoint_url {
             loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(given) = &settings.credentials {
+            loader = loader.credentials_provider(Credentials::new(
+                &given.access_key_id,
+                given.secret_access_key.reveal(),
+                None,
+                None,
+                "logpipe settings",
+            ));
         }
         let config = loader.load().await;
         let region = config.region().map(Region::to_string).ok_or_else(|| {

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::db::Shared;
 use crate::lease::member::{Member, Parts};
 use crate::lease::table::{self, Locks};
@@ -45,11 +46,22 @@ pub struct Settings {
     pub endpoint_url: Option<String>,
     /// The profile of the AWS configuration files.
     pub profile: Option<String>,
+    /// Where they do not come from the environment, a profile or a role: for servers that tests start.
+    pub credentials: Option<Credentials>,
     /// The file in which the processes of a group share the shards out; made where it is missing. Consumers need it, and
     /// all processes of a group on this host name the same.
     pub leases: Option<PathBuf>,
     /// Measures leases.
     pub clock: Clock,
+}
+
+/// An access key.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Its id.
+    pub access_key_id: String,
+    /// Its secret, which nothing shows.
+    pub secret_access_key: Secret,
 }
 
 impl Settings {
@@ -76,6 +88,20 @@ impl Settings {
     #[must_use]
     pub fn profile(mut self, profile: impl Into<String>) -> Self {
         self.profile = Some(profile.into());
+        self
+    }
+
+    /// Where they do not come from the environment, a profile or a role: for servers that tests start.
+    #[must_use]
+    pub fn credentials(
+        mut self,
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+    ) -> Self {
+        self.credentials = Some(Credentials {
+            access_key_id: access_key_id.into(),
+            secret_access_key: Secret::new(secret_access_key),
+        });
         self
     }
 
@@ -175,6 +201,8 @@ impl Backend for Kinesis {
             headers: false,
             null_value: false,
             null_key: true,
+            empty_key: false,
+            writer_time: false,
             time_seek: true,
             broker_cursors: true,
         }

@@ -225,6 +225,8 @@ impl Backend for Local {
             headers: true,
             null_value: true,
             null_key: true,
+            empty_key: true,
+            writer_time: true,
             time_seek: true,
             broker_cursors: true,
         }

@@ -51,6 +51,8 @@ impl Default for Settings {
                 headers: true,
                 null_value: true,
                 null_key: true,
+                empty_key: true,
+                writer_time: true,
                 time_seek: true,
                 broker_cursors: true,
             },

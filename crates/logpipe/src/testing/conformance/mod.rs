@@ -63,6 +63,12 @@ pub trait Harness: Send + Sync {
     /// Lets the lease of this lane run out; others may run out with it.
     fn expire<'a>(&'a self, group: &'a str, lane: &'a LaneId) -> BoxFuture<'a, ()>;
 
+    /// Makes a topic of two lanes or more, where the first use does not.
+    fn create<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, ()> {
+        let _ = topic;
+        Box::pin(async {})
+    }
+
     /// Deletes a topic.
     fn delete<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, ()>;
 
@@ -100,7 +106,9 @@ pub async fn run<H: Harness>(make: impl AsyncFn() -> H) {
         ($($check:path),* $(,)?) => {
             $(
                 println!("{}", stringify!($check));
-                let checked = tokio::time::timeout(PATIENCE * 3, $check(make().await)).await;
+                let harness = make().await;
+                harness.create(TOPIC).await;
+                let checked = tokio::time::timeout(PATIENCE * 3, $check(harness)).await;
                 assert!(checked.is_ok(), "{} did not end", stringify!($check));
             )*
         };

@@ -1,16 +1,21 @@
 //! A loop of your own: decoded messages with receipts, instead of handlers.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::consumer::run::Run;
 use crate::consumer::{BUFFER_BYTES, Budget, Consumer};
-use crate::handler::{Cx, Handle, Route};
+use crate::handler::{Current, Erased, Route};
 use crate::health::Board;
 use crate::record::{LaneId, Position};
 use crate::service::{Outcome, Stop};
+use crate::store::{Broker, Due, Transactional};
 use crate::{AnyOf, Error, Failure, Rejected, Result, Store};
 
 /// Messages as they come, one of each lane at a time.
@@ -18,11 +23,11 @@ use crate::{AnyOf, Error, Failure, Rejected, Result, Store};
 /// Policies settle what can't be decoded; the loop sees messages. A delivery's receipt settles it; one that is dropped
 /// counts as a failed attempt and the record comes again.
 ///
-/// A store's transaction is open while a delivery is out. With SQLite that locks its file: write elsewhere, or write
-/// handlers, which write through that transaction.
+/// No transaction of the store is open while a delivery is out. To write in one transaction with the position, begin one
+/// and settle with [`Receipt::ack_in`].
 #[must_use = "nothing is read before `next()`"]
-pub struct Deliveries<A> {
-    arriving: mpsc::Receiver<Delivery<A>>,
+pub struct Deliveries<A, S: Store = Broker> {
+    arriving: mpsc::Receiver<Delivery<A, S>>,
     running: Option<JoinHandle<Result<Outcome>>>,
     /// Dropping it stops the consumer.
     _stop: watch::Sender<bool>,
@@ -30,11 +35,11 @@ pub struct Deliveries<A> {
 
 /// A message and the receipt for it.
 // Without a `Drop` of its own (the receipt has what it takes), so that `match delivery.message` can move it out.
-pub struct Delivery<A> {
+pub struct Delivery<A, S: Store = Broker> {
     /// The message.
     pub message: A,
     /// Settles it.
-    pub receipt: Receipt,
+    pub receipt: Receipt<S>,
     /// Where it was read.
     pub lane: LaneId,
     /// Where it stands there.
@@ -47,15 +52,53 @@ pub struct Delivery<A> {
 
 /// Settles a delivery, once: every way to do it consumes it.
 #[must_use = "a receipt that is dropped counts as a failed attempt"]
-pub struct Receipt(oneshot::Sender<Answer>);
-
-enum Answer {
-    Ack(oneshot::Sender<()>),
-    Park(String),
-    Retry,
+pub struct Receipt<S: Store = Broker> {
+    answer: oneshot::Sender<Answer>,
+    store: S,
+    due: Due,
 }
 
-impl Receipt {
+/// What the loop says of a record.
+pub(crate) enum Answer {
+    /// Done with it; to be told when that is durable.
+    Ack(oneshot::Sender<()>),
+    /// It is settled where the loop commits its own transaction, and not where that is rolled back.
+    Committing,
+    Park(String),
+    Retry,
+    /// The receipt was dropped.
+    Nothing,
+    /// The loop is no more.
+    Gone,
+}
+
+impl<S: Transactional> Receipt<S> {
+    /// Settles it inside a transaction of your own, on a connection to the store's database: what you write in it and the
+    /// position are committed together, or not at all. Begin it so that it can write (`BEGIN IMMEDIATE`), commit it
+    /// afterwards, and only then ask for the next delivery: the consumer waits for your transaction. Where you roll it
+    /// back the record comes again.
+    ///
+    /// An error that [`is_fenced`](Error::is_fenced) means that the lane was lost: roll back.
+    ///
+    /// ```no_run
+    /// # use logpipe::{Delivery, Result, store::Sqlite, store::sqlite::sqlx};
+    /// # struct AnyMessage;
+    /// # async fn settle(delivery: Delivery<AnyMessage, Sqlite>, pool: sqlx::SqlitePool) -> Result {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// sqlx::query("insert into seen values (?)").bind("it").execute(&mut *tx).await?;
+    /// delivery.receipt.ack_in(&mut tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ack_in(self, connection: &mut S::Connection) -> Result {
+        self.store.settle_in(connection, &self.due).await?;
+        let lost = |_| Error::fenced("the lane was lost: roll back, the record comes again");
+        self.answer.send(Answer::Committing).map_err(lost)
+    }
+}
+
+impl<S: Store> Receipt<S> {
     /// Done with it; returns once that is durable. An error means that it is not: the lane was lost, or the store did not
     /// answer, and the record comes again, here or elsewhere.
     pub async fn ack(self) -> Result {
@@ -63,30 +106,31 @@ impl Receipt {
         let lost =
             |_| Error::fenced("the position was not stored, the record will be delivered again");
         // An answer that nobody hears drops the sender, and so is the error of the line below.
-        let _ = self.0.send(Answer::Ack(confirm));
+        let _ = self.answer.send(Answer::Ack(confirm));
         confirmed.await.map_err(lost)
     }
 
     /// Parks it, with this reason.
     pub fn park(self, reason: impl Into<String>) {
-        let _ = self.0.send(Answer::Park(reason.into()));
+        let _ = self.answer.send(Answer::Park(reason.into()));
     }
 
     /// Tries it again, with backoff and up to the bounds of retries; then it is parked.
     pub fn retry(self) {
-        let _ = self.0.send(Answer::Retry);
+        let _ = self.answer.send(Answer::Retry);
     }
 }
 
 impl<S: Store> Consumer<S> {
     /// Runs the consumer for a loop of your own; `A` is the generated `AnyMessage`.
-    pub fn deliveries<A: AnyOf>(self) -> Deliveries<A> {
+    pub fn deliveries<A: AnyOf>(self) -> Deliveries<A, S> {
         let (sender, arriving) = mpsc::channel(1);
         let routes: Vec<Route<S>> = A::TYPES
             .iter()
             .map(|&(message_type, known)| {
                 let sender = sender.clone();
-                Route::any(message_type, known, HandOver { sender })
+                let any = PhantomData::<fn() -> A>;
+                Route::any(message_type, known, HandOver { sender, any })
             })
             .collect();
         let consumer = self.register_all(routes).set(|settings| {
@@ -106,9 +150,9 @@ impl<S: Store> Consumer<S> {
     }
 }
 
-impl<A> Deliveries<A> {
+impl<A, S: Store> Deliveries<A, S> {
     /// The next message; `None` when the consumer has ended by itself: idle, or with its N records.
-    pub async fn next(&mut self) -> Result<Option<Delivery<A>>> {
+    pub async fn next(&mut self) -> Result<Option<Delivery<A, S>>> {
         if let Some(delivery) = self.arriving.recv().await {
             return Ok(Some(delivery));
         }
@@ -124,41 +168,60 @@ impl<A> Deliveries<A> {
     }
 }
 
-/// The handler that hands over and waits for the receipt.
-struct HandOver<A> {
-    sender: mpsc::Sender<Delivery<A>>,
+/// Hands over and waits for the receipt.
+struct HandOver<A, S: Store> {
+    sender: mpsc::Sender<Delivery<A, S>>,
+    any: PhantomData<fn() -> A>,
 }
 
-impl<S: Store, A: AnyOf> Handle<S> for HandOver<A> {
-    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let current = &cx.current;
-        let Some(value) = current.record.value.clone() else {
+/// A record on its way into a loop.
+pub(crate) struct Offer<'a, S> {
+    pub(crate) current: &'a Current,
+    pub(crate) store: S,
+    pub(crate) due: Due,
+}
+
+impl<S: Store, A: AnyOf> Erased<S> for HandOver<A, S> {
+    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
+        // What is to be seen by the loop is offered; this is the rest.
+        run.decided().boxed()
+    }
+
+    fn is_loop(&self) -> bool {
+        true
+    }
+
+    fn offer<'a>(&'a self, offer: Offer<'a, S>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
+        Some(self.hand_over(offer).boxed())
+    }
+}
+
+impl<S: Store, A: AnyOf> HandOver<A, S> {
+    async fn hand_over(&self, offer: Offer<'_, S>) -> Result<Answer, Failure> {
+        let Offer {
+            current,
+            store,
+            due,
+        } = offer;
+        let Some(value) = current.record.value.as_deref() else {
             return Err(Rejected::Tombstone.into());
         };
         let message = {
-            let envelope = current.open(Some(&value))?;
+            let envelope = current.open(Some(value))?;
             A::decode(&envelope.message_type, envelope.version, envelope.body)?
         };
         let (answer, answered) = oneshot::channel();
         let delivery = Delivery {
             message,
-            receipt: Receipt(answer),
+            receipt: Receipt { answer, store, due },
             lane: current.record.lane.clone(),
             position: current.record.position.clone(),
             timestamp: current.record.timestamp,
             attempt: current.attempt,
         };
         if self.sender.send(delivery).await.is_err() {
-            return Err(Error::unavailable("the loop is gone").into());
+            return Ok(Answer::Gone);
         }
-        match answered.await {
-            Ok(Answer::Ack(confirm)) => {
-                cx.current.confirm = Some(confirm);
-                Ok(())
-            }
-            Ok(Answer::Park(reason)) => Err(Error::park(reason).into()),
-            Ok(Answer::Retry) => Err(Error::msg("the loop wants it again").into()),
-            Err(_) => Err(Error::msg("its receipt was dropped").into()),
-        }
+        Ok(answered.await.unwrap_or(Answer::Nothing))
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::consumer::run::Run;
+use crate::deliveries::{Answer, Offer};
 use crate::record::{LaneId, Position, Record};
 use crate::store::Broker;
 use crate::{Body, Failure, Message, Result, Store, Transactional, Versions, envelope};
@@ -284,13 +285,13 @@ impl<S: Store> Route<S> {
     pub(crate) fn any(
         message_type: &'static str,
         known: &'static [u32],
-        handler: impl Handle<S> + 'static,
+        handler: impl Erased<S> + 'static,
     ) -> Self {
         Self {
             message_type,
             takes: Takes::All,
             known,
-            handler: Arc::new(Each(handler)),
+            handler: Arc::new(handler),
         }
     }
 
@@ -344,6 +345,17 @@ impl<S: Store> Clone for Route<S> {
 pub(crate) trait Erased<S: Store>: Send + Sync {
     /// Handles the run's records until it has none left or breaks off.
     fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()>;
+
+    /// A loop of the user's own, which is offered records.
+    fn is_loop(&self) -> bool {
+        false
+    }
+
+    /// Hands a record to a loop of the user's own, which says outside of any transaction what becomes of it; `None` for a
+    /// handler, which is run.
+    fn offer<'a>(&'a self, _: Offer<'a, S>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
+        None
+    }
 }
 
 /// Hands the record at hand to user code.

@@ -2,6 +2,7 @@
 
 mod dead_letter;
 mod driver;
+mod offer;
 mod quota;
 mod redrive;
 mod router;

@@ -7,16 +7,20 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::offer::{Answered, answer};
 use super::run::{End, Job, Rules, Run, Verdict};
-use crate::handler::Current;
+use crate::handler::{Current, Erased};
 use crate::health::{LaneState, Tally, redrive_place};
 use crate::policy::Order;
 use crate::source::backoff;
-use crate::store::{Commit, Reason, Redrive};
+use crate::store::{Commit, Due, Reason, Redrive};
 use crate::{Result, Store};
 
 /// How often the store is asked whether something is ready.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// Type and version of a record.
+type Version = (Arc<str>, u32);
 
 /// What came of asking.
 enum Redriven {
@@ -65,6 +69,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
         return Ok(Redriven::Nothing);
     };
     let classified = shared.router.classify(&redrive.record, true);
+    let of = (classified.message_type.clone(), classified.version);
     let tried = redrive.attempts.saturating_add(1);
     let lane = redrive.record.lane.clone();
     if let Some((_, reason)) = torn.take_if(|(id, _)| *id == redrive.id) {
@@ -83,18 +88,26 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
             confirm: None,
         },
     };
+    let handler = shared.router.handler(classified.route);
+    if let Some(handler) = handler
+        && handler.is_loop()
+        && job.decided.is_none()
+    {
+        shared.store.rollback(session).await;
+        return offer(shared, &**handler, &redrive, job).await;
+    }
     let rules = Arc::new(Rules {
         // Its key is parked, by this very record.
         order: Order::None,
         ..(*shared.rules).clone()
     });
     let mut run = Run::new(shared.store.clone(), rules, session, lane, vec![job]);
-    match shared.router.handler(classified.route) {
+    match handler {
         Some(handler) => handler.run(&mut run).await,
         None => run.decided().await,
     }
     let finished = run.finish();
-    let mut session = finished.session;
+    let session = finished.session;
     let verdict = finished.done.into_iter().next().map(|(_, verdict)| verdict);
     match finished.end {
         End::Whole => {}
@@ -108,27 +121,81 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
             return Err(error);
         }
     }
+    settle(shared, session, &redrive, verdict, &of).await
+}
+
+/// What becomes of the record, where its transaction is whole.
+async fn settle<S: Store>(
+    shared: &Shared<S>,
+    mut session: S::Session,
+    redrive: &Redrive,
+    verdict: Option<Verdict>,
+    of: &Version,
+) -> Result<Redriven> {
     match verdict {
         Some(Verdict::Handled | Verdict::Ignored) => {
-            shared.store.redriven(&mut session, &redrive).await?;
+            shared.store.redriven(&mut session, redrive).await?;
             let redriven = commit(shared, session).await?;
-            info!(
-                topic = redrive.record.lane.topic(),
-                lane = redrive.record.lane.shard(),
-                position = %redrive.record.position,
-                "redriven"
-            );
-            let mut tally = Tally::default();
-            tally.handled(&classified.message_type, classified.version);
-            shared.board.add(tally);
+            told(shared, redrive, of);
             Ok(redriven)
         }
         verdict => {
             let reason = reason_of(verdict);
-            park_again(shared, &mut session, &redrive, &reason, tried).await?;
+            let tried = redrive.attempts.saturating_add(1);
+            park_again(shared, &mut session, redrive, &reason, tried).await?;
             commit(shared, session).await
         }
     }
+}
+
+/// Hands it to a loop of the user's own, without a transaction.
+async fn offer<S: Store>(
+    shared: &Shared<S>,
+    handler: &dyn Erased<S>,
+    redrive: &Redrive,
+    mut job: Job,
+) -> Result<Redriven> {
+    let of = (job.current.message_type.clone(), job.current.version);
+    let due = Due::Parked(redrive.id);
+    // The loop takes the time that it takes, and meanwhile the consumer is not idle.
+    shared.board.set(&redrive_place(), LaneState::Running);
+    let answered = answer(shared, handler, due, &mut job).await?;
+    let again = shared.store.begin_redrive(&shared.group).await?;
+    let again = again.filter(|(_, again)| again.id == redrive.id);
+    match (answered, again) {
+        (Answered::Verdict(verdict), Some((session, _))) => {
+            let redriven = settle(shared, session, redrive, Some(verdict), &of).await?;
+            if let Some(confirm) = job.current.confirm {
+                // Nobody has to wait for it.
+                let _ = confirm.send(());
+            }
+            Ok(redriven)
+        }
+        // Rolled back by the loop: it goes again.
+        (Answered::Committing, Some((session, _))) => {
+            shared.store.rollback(session).await;
+            Ok(Redriven::One)
+        }
+        (Answered::Committing, None) => {
+            told(shared, redrive, &of);
+            Ok(Redriven::One)
+        }
+        // Somebody else saw to it meanwhile.
+        (Answered::Verdict(_), None) => Ok(Redriven::One),
+    }
+}
+
+/// It was handled, and that is durable.
+fn told<S: Store>(shared: &Shared<S>, redrive: &Redrive, (message_type, version): &Version) {
+    info!(
+        topic = redrive.record.lane.topic(),
+        lane = redrive.record.lane.shard(),
+        position = %redrive.record.position,
+        "redriven"
+    );
+    let mut tally = Tally::default();
+    tally.handled(message_type, *version);
+    shared.board.add(tally);
 }
 
 async fn park_again<S: Store>(

@@ -171,9 +171,10 @@ impl<'a, S: Store> Settling<'a, S> {
         );
         let park = Park {
             record: current.record.clone(),
-            attempts: match job.decided {
-                Some(_) => current.attempt - 1,
-                None => current.attempt,
+            attempts: match &job.decided {
+                None if reason.kind != Reason::QUEUED => current.attempt,
+                // This time no handler saw it.
+                _ => current.attempt - 1,
             },
             blocks_key: self.shared.rules.order == crate::policy::Order::Key
                 && current.record.key.is_some(),

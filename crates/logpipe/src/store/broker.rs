@@ -3,7 +3,7 @@
 use super::{
     Claim, Commit, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
 };
-use crate::record::Cursor;
+use crate::record::{Cursor, Position};
 use crate::{Error, Result};
 
 /// The log keeps the positions, and the position moves after handling: at least once. What is parked goes to a
@@ -50,6 +50,10 @@ impl Store for Broker {
     }
 
     async fn is_parked(&self, (): &mut (), _: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn is_settled(&self, (): &mut (), _: &Position) -> Result<bool> {
         Ok(false)
     }
 

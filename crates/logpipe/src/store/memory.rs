@@ -344,6 +344,15 @@ impl Store for Memory {
             .any(|parked| parked.blocks(consumer, topic, key)))
     }
 
+    async fn is_settled(&self, session: &mut Session, position: &Position) -> Result<bool> {
+        let Work::Lane(held, _) = &session.work else {
+            return Ok(false);
+        };
+        let state = self.reach()?;
+        let lane = state.lanes.get(&State::key_lane(&held.key));
+        Ok(lane.is_some_and(|lane| lane.settled.contains(position)))
+    }
+
     async fn parked_count(&self, session: &mut Session, key: Option<&[u8]>) -> Result<ParkedCount> {
         let (consumer, topic) = session.scope();
         let state = self.reach()?;

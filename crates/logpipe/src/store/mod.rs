@@ -84,6 +84,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         key: &[u8],
     ) -> impl Future<Output = Result<bool>> + Send;
 
+    /// Whether this record is settled above the lane's cursor, where the session found it.
+    fn is_settled(
+        &self,
+        session: &mut Self::Session,
+        position: &Position,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
     /// How many records are parked, without those of this transaction: what caps are held against. Asked before a
     /// record is parked.
     fn parked_count(
@@ -145,6 +152,31 @@ pub trait Transactional: Store {
 
     /// The connection of a session, inside its transaction.
     fn connection(session: &mut Self::Session) -> &mut Self::Connection;
+
+    /// Settles a record that was handed out, in a transaction of the user's own on the same database: checks the fence and
+    /// writes what [`settle`](Store::settle) would, all of it or, with an error, nothing. The run time finds out by itself
+    /// whether the user then commits.
+    fn settle_in(
+        &self,
+        connection: &mut Self::Connection,
+        due: &Due,
+    ) -> impl Future<Output = Result> + Send;
+}
+
+/// What is due when a record that was handed out is acknowledged.
+#[derive(Debug, Clone)]
+pub enum Due {
+    /// The position of its lane moves.
+    Record {
+        /// The lane, as it was claimed.
+        held: Held,
+        /// As [`Settlement::cursor`].
+        cursor: Option<Cursor>,
+        /// As [`Settlement::above`].
+        above: Vec<Position>,
+    },
+    /// It was parked, as [`Redrive::id`]: it no longer is.
+    Parked(i64),
 }
 
 /// Whose position it is, in which log.

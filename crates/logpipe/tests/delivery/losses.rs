@@ -1,6 +1,5 @@
 //! What loses messages elsewhere, and what doubles them: each a test.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +9,7 @@ use logpipe::policy::OnGap;
 use logpipe::source::Before;
 use logpipe::store::{self, Administration, Filter};
 use logpipe::testing::TestPipe;
-use logpipe::{
-    AnyOf, Body, Broker, Consumer, Cx, Error, Failure, Format, Invalid, Log, Service, Store, memory,
-};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Service, Store, memory};
 
 use crate::note::{Note, Note2, Note3, Seen, note};
 
@@ -322,60 +319,4 @@ async fn redriving_keeps_the_order_of_the_key() {
     assert_eq!(seen.of("a"), [1, 2, 3, 4]);
     pipe.send(&Note3).await;
     pipe.assert().held(1);
-}
-
-struct AnyNote(i64);
-
-impl AnyOf for AnyNote {
-    const TYPES: &'static [(&'static str, &'static [u32])] = &[("note", &[1])];
-
-    fn decode(_: &str, version: u32, body: Body<'_>) -> Result<Self, Failure> {
-        match version {
-            1 => Ok(Self(body.decode::<Note>()?.number)),
-            _ => Err(body.unknown_version()),
-        }
-    }
-
-    fn key(&self) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-
-    fn seal(&self, _: Format, _: &str) -> Result<Vec<u8>, Invalid> {
-        Ok(Vec::new())
-    }
-}
-
-/// A receipt that was not used is no acknowledgement.
-#[tokio::test(start_paused = true)]
-async fn the_own_loop_settles_by_receipts() {
-    let (log, store) = (Log::memory(), store::Memory::new());
-    send(&log, &[note("a", 1), note("a", 2), note("a", 3)]).await;
-    let consumer = || {
-        Consumer::with_store(log.source("notes"), store.clone())
-            .group("test")
-            .idle_timeout(IDLE)
-    };
-    let mut deliveries = consumer().deliveries::<AnyNote>();
-    let mut came = Vec::new();
-    while let Some(delivery) = deliveries.next().await.unwrap() {
-        came.push((delivery.message.0, delivery.attempt));
-        match came.len() {
-            1 => drop(delivery.receipt),
-            2 => delivery.receipt.retry(),
-            3 => delivery.receipt.ack().await.unwrap(),
-            _ => delivery.receipt.park("enough"),
-        }
-    }
-    // The third queues behind the second, which is parked.
-    assert_eq!(came, [(1, 1), (1, 2), (1, 3), (2, 1)]);
-    assert_eq!(
-        store
-            .parked(&Filter::default(), None, 10)
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
-    let mut deliveries = consumer().deliveries::<AnyNote>();
-    assert!(deliveries.next().await.unwrap().is_none());
 }

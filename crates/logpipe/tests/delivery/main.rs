@@ -3,11 +3,13 @@
 //! * `basics`: routing, policies, bounds, what a service refuses to start
 //! * `batches`: one call for a run of records
 //! * `losses`: what loses messages elsewhere, each a test
+//! * `receipts`: a loop of one's own
 //! * `sqlite`: effects in one transaction with the position
 
 mod basics;
 mod batches;
 mod losses;
 mod note;
+mod receipts;
 #[cfg(all(feature = "local", feature = "sqlite"))]
 mod sqlite;

@@ -128,10 +128,17 @@ impl<S: Store> Run<S> {
         }
     }
 
-    /// Takes records whose end is decided; for runs without a route.
+    /// Takes records whose end is decided; for those that no handler sees.
     pub(crate) async fn decided(&mut self) {
-        let left = self.next().await;
-        debug_assert!(!left, "a record without a route has its end decided");
+        let left = self.admit().await;
+        debug_assert!(!left, "what no handler sees has its end decided");
+    }
+
+    /// Takes a record that was seen to outside of the run.
+    pub(crate) async fn answered(&mut self, verdict: Verdict) {
+        if self.admit().await {
+            self.give(verdict);
+        }
     }
 
     /// Moves on to the next record that a handler has to see, and shows it.
@@ -301,7 +308,7 @@ impl<S: Store> Run<S> {
     }
 }
 
-fn failed(kind: &str, text: impl Into<String>) -> Verdict {
+pub(super) fn failed(kind: &str, text: impl Into<String>) -> Verdict {
     Verdict::Failed(Reason {
         kind: kind.into(),
         text: text.into(),

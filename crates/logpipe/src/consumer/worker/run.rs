@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{Content, Step, Tenure, Worker};
 use crate::consumer::Shared;
+use crate::consumer::offer::hand_over;
 use crate::consumer::run::{End, Finished, Job, Run, Verdict};
 use crate::consumer::settle::Settling;
 use crate::fault::{self, Point};
@@ -15,15 +16,24 @@ use crate::{Error, Store};
 impl<S: Store> Worker<S> {
     pub(super) async fn run(&mut self, tenure: &mut Tenure, seqs: Vec<u64>) -> Step {
         let route = tenure.lane.route(seqs[0]);
-        let jobs = self.jobs(tenure, seqs);
+        let mut jobs = self.jobs(tenure, seqs);
         if jobs.is_empty() {
             return Ok(());
         }
         let held = self.held(tenure);
-        let ran = self
-            .pulse
-            .guard(execute(&self.shared, &held, route, jobs))
-            .await?;
+        let shared = self.shared.clone();
+        let ran = match shared.router.handler(route) {
+            Some(handler) if handler.is_loop() && jobs.len() == 1 && jobs[0].decided.is_none() => {
+                let plan = tenure.lane.plan(&[(jobs[0].seq, Fate::Settled)]);
+                let job = jobs.remove(0);
+                let handing = hand_over(&shared, &**handler, &held, plan, job);
+                self.pulse.guard(handing).await?
+            }
+            _ => {
+                let executing = execute(&shared, &held, route, jobs);
+                self.pulse.guard(executing).await?
+            }
+        };
         match ran {
             Ok(finished) => self.after(tenure, route, finished).await,
             Err((jobs, error)) => {

@@ -5,7 +5,7 @@ use sqlx::sqlite::{Sqlite as Driver, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, QueryBuilder, Row};
 use tokio::sync::MappedMutexGuard;
 
-use super::connection::fault;
+use super::connection::{Within, fault};
 use super::rows::{self, STATE_PARKED, STATE_READY};
 use super::{Sqlite, durable};
 use crate::Result;

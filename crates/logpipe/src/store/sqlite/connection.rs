@@ -121,6 +121,40 @@ impl Writer {
     }
 }
 
+/// A transaction that the store's statements run in: the store's own, or one of the user's.
+pub(super) trait Within: Send {
+    fn connection(&mut self) -> &mut SqliteConnection;
+
+    /// Passes on the outcome of one of the store's statements.
+    fn own<T>(&mut self, outcome: sqlx::Result<T>) -> Result<T>;
+}
+
+/// The user's own transaction, which nothing but the user ends.
+pub(super) struct Theirs<'a>(pub(super) &'a mut SqliteConnection);
+
+impl Within for Theirs<'_> {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        self.0
+    }
+
+    fn own<T>(&mut self, outcome: sqlx::Result<T>) -> Result<T> {
+        outcome.map_err(fault)
+    }
+}
+
+impl Within for Open {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.writer.connection
+    }
+
+    fn own<T>(&mut self, outcome: sqlx::Result<T>) -> Result<T> {
+        outcome.map_err(|error| {
+            self.writer.doubtful = true;
+            fault(error)
+        })
+    }
+}
+
 /// A transaction on the writer. Dropped, it takes its connection with it.
 pub(super) struct Open {
     /// Where the connection goes back to; nobody else writes until then.
@@ -129,18 +163,6 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.writer.connection
-    }
-
-    /// Passes on the outcome of one of the store's own statements.
-    pub(super) fn own<T>(&mut self, outcome: sqlx::Result<T>) -> Result<T> {
-        outcome.map_err(|error| {
-            self.writer.doubtful = true;
-            fault(error)
-        })
-    }
-
     /// An error where the transaction is not whole any more.
     pub(super) fn is_whole(&self) -> Result {
         if self.writer.guard.ended.load(SeqCst) || !self.writer.connection.is_in_transaction() {

@@ -22,20 +22,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{ConnectOptions, Connection};
 
-use self::connection::{Open, Writer, code, fault, is_trouble, primary_code};
+use self::connection::{Open, Theirs, Within, Writer, code, fault, is_trouble, primary_code};
 use self::statements::Fence;
 use self::temporary::Folder;
 use self::waiting::{Blocked, Waiting};
 use super::{
-    Claim, Commit, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
+    Claim, Commit, Due, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
     Transactional,
 };
 use crate::error::Context;
 use crate::fault::{Mistake, Point, planted, point};
-use crate::record::Cursor;
+use crate::record::{Cursor, Position};
 use crate::{Error, Result};
 
 pub use sqlx;
@@ -254,6 +254,59 @@ impl Transactional for Sqlite {
     fn connection(session: &mut Session) -> &mut SqliteConnection {
         session.open.connection()
     }
+
+    async fn settle_in(&self, connection: &mut SqliteConnection, due: &Due) -> Result {
+        if !connection.is_in_transaction() {
+            return Err(Error::permanent(
+                "the connection is in no transaction: begin one, write, `ack_in`, then commit it",
+            ));
+        }
+        // Whole or not at all, also where the user goes on after an error.
+        let step = async |connection: &mut SqliteConnection, statement: &'static str| {
+            let done = sqlx::query(statement).execute(connection).await;
+            done.map(drop).map_err(fault)
+        };
+        step(connection, "SAVEPOINT logpipe_ack").await?;
+        let written = write_due(&mut Theirs(connection), due).await;
+        if written.is_err() {
+            step(connection, "ROLLBACK TO logpipe_ack").await?;
+        }
+        step(connection, "RELEASE logpipe_ack").await?;
+        written
+    }
+}
+
+/// What [`Store::begin`] checks and [`Store::settle`] writes, for a record that is handled elsewhere.
+async fn write_due(within: &mut Theirs<'_>, due: &Due) -> Result {
+    match due {
+        Due::Record {
+            held,
+            cursor,
+            above,
+        } => {
+            let Some(fence) = statements::fence(within, held).await? else {
+                return Err(statements::fenced(&held.key));
+            };
+            write_position(within, held, &fence, cursor.as_ref(), above, false).await
+        }
+        Due::Parked(id) => statements::delete_parked(within, *id).await,
+    }
+}
+
+async fn write_position(
+    within: &mut impl Within,
+    held: &Held,
+    fence: &Fence,
+    cursor: Option<&Cursor>,
+    above: &[Position],
+    forget: bool,
+) -> Result {
+    statements::write_lane(within, held, cursor).await?;
+    if fence.any_settled {
+        let forget = forget || fence.moved;
+        statements::forget_settled(within, fence.row, forget, cursor).await?;
+    }
+    statements::write_settled(within, fence.row, above).await
 }
 
 impl Store for Sqlite {
@@ -318,6 +371,15 @@ impl Store for Sqlite {
         statements::is_parked(&mut session.open, consumer, topic, key).await
     }
 
+    async fn is_settled(&self, session: &mut Session, position: &Position) -> Result<bool> {
+        match &session.scope {
+            Scope::Lane(_, fence) => {
+                statements::is_settled(&mut session.open, fence.row, position).await
+            }
+            Scope::Redrive { .. } => Ok(false),
+        }
+    }
+
     async fn parked_count(&self, session: &mut Session, key: Option<&[u8]>) -> Result<ParkedCount> {
         session.open.is_whole()?;
         let (consumer, topic) = session.scope.consumer_and_topic();
@@ -334,14 +396,14 @@ impl Store for Sqlite {
         let Scope::Lane(held, fence) = scope else {
             return Err(Error::permanent("a session that redrives settles no lane"));
         };
-        let cursor = settlement.cursor.as_ref();
-        statements::write_lane(open, held, cursor).await?;
-        if fence.any_settled {
-            let forget = settlement.forget || fence.moved;
-            statements::forget_settled(open, fence.row, forget, cursor).await?;
-        }
-        statements::write_settled(open, fence.row, &settlement.above).await?;
-        for park in settlement.parked {
+        let Settlement {
+            cursor,
+            above,
+            parked,
+            forget,
+        } = settlement;
+        write_position(open, held, fence, cursor.as_ref(), &above, forget).await?;
+        for park in parked {
             statements::write_parked(open, &held.key.consumer, park).await?;
         }
         Ok(())

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 
-use super::connection::{Open, fault};
+use super::connection::{Open, Within, fault};
 use crate::error::Context;
 use crate::{Error, Result};
 

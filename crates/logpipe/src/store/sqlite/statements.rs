@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::connection::Open;
+use super::connection::{Open, Within};
 use super::rows::{self, STATE_PARKED, STATE_READY};
 use crate::fault::{Mistake, planted};
 use crate::record::{Cursor, Position};
@@ -23,7 +23,7 @@ pub(super) struct Fence {
 }
 
 /// Finds the lane's row by epoch and cursor, and writes to it, so that the transaction is one that writes.
-pub(super) async fn fence(open: &mut Open, held: &Held) -> Result<Option<Fence>> {
+pub(super) async fn fence(open: &mut impl Within, held: &Held) -> Result<Option<Fence>> {
     let found = sqlx::query(
         "UPDATE logpipe_lanes SET cursor = cursor
          WHERE consumer = ?1 AND topic = ?2 AND shard = ?3 AND (epoch = ?4 OR ?6) AND cursor = ?5
@@ -121,7 +121,11 @@ pub(super) async fn claim(
     }))
 }
 
-pub(super) async fn write_lane(open: &mut Open, held: &Held, cursor: Option<&Cursor>) -> Result {
+pub(super) async fn write_lane(
+    open: &mut impl Within,
+    held: &Held,
+    cursor: Option<&Cursor>,
+) -> Result {
     let written = sqlx::query(
         "UPDATE logpipe_lanes
          SET cursor = coalesce(?5, cursor), cluster = ?6, incarnation = ?7, updated_at = ?8
@@ -144,9 +148,21 @@ pub(super) async fn write_lane(open: &mut Open, held: &Held, cursor: Option<&Cur
     }
 }
 
+/// Whether the record was settled above the cursor.
+pub(super) async fn is_settled(open: &mut Open, row: i64, position: &Position) -> Result<bool> {
+    let found = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM logpipe_settled WHERE lane = ?1 AND rank = ?2)",
+    )
+    .bind(row)
+    .bind(rows::rank(position))
+    .fetch_one(open.connection())
+    .await;
+    open.own(found)
+}
+
 /// Deletes what the cursor passed, or everything.
 pub(super) async fn forget_settled(
-    open: &mut Open,
+    open: &mut impl Within,
     row: i64,
     forget: bool,
     cursor: Option<&Cursor>,
@@ -205,7 +221,7 @@ pub(super) async fn write_parked(open: &mut Open, consumer: &str, park: Park) ->
     open.own(written).map(drop)
 }
 
-pub(super) async fn write_settled(open: &mut Open, row: i64, above: &[Position]) -> Result {
+pub(super) async fn write_settled(open: &mut impl Within, row: i64, above: &[Position]) -> Result {
     if above.is_empty() {
         return Ok(());
     }
@@ -279,7 +295,7 @@ pub(super) async fn oldest_ready(open: &mut Open, consumer: &str) -> Result<Opti
     open.own(found)?.as_ref().map(rows::parked).transpose()
 }
 
-pub(super) async fn delete_parked(open: &mut Open, id: i64) -> Result {
+pub(super) async fn delete_parked(open: &mut impl Within, id: i64) -> Result {
     let deleted = sqlx::query("DELETE FROM logpipe_parked WHERE id = ?1")
         .bind(id)
         .execute(open.connection())

@@ -14,6 +14,8 @@ mod error;
 mod fault;
 mod handler;
 pub mod health;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "kinesis")]
 pub mod kinesis;
 mod lane;

@@ -55,6 +55,12 @@ impl Log {
         Ok(Self::new(crate::kinesis::Kinesis::open(settings).await?))
     }
 
+    /// A Kafka cluster, by the addresses of one or more of its brokers. [`Kafka`](crate::kafka::Kafka) has its settings.
+    #[cfg(feature = "kafka")]
+    pub fn kafka(bootstrap: &str) -> crate::Result<Self> {
+        Ok(Self::new(crate::kafka::Kafka::new(bootstrap)?))
+    }
+
     /// A log in memory, for tests. [`Memory`] is the same log with the controls that tests want: `Log::new(memory.clone())`.
     pub fn memory() -> Self {
         Self::new(Memory::new())

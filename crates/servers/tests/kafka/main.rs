@@ -2,3 +2,5 @@
 
 /// The broker that the others rely on: stopped, started again, set back, asked for a login.
 mod broker;
+/// The suite that every log passes.
+mod conformance;

@@ -31,8 +31,10 @@ impl<S: Store> Worker<S> {
         let fetched = self.pulse.guard(tenure.reader.fetch(budget)).await?;
         match fetched.context("reading the lane") {
             Ok(Fetched::Records(fetch)) => {
-                tenure.more = !fetch.at_end;
                 let came = !fetch.records.is_empty();
+                // Where nothing came and more is to come, the reader knows when.
+                tenure.more = came && !fetch.at_end;
+                tenure.at_end = fetch.at_end;
                 let now = Instant::now();
                 for record in fetch.records {
                     tenure.lane.push(self.arrival(record, now));
@@ -44,6 +46,7 @@ impl<S: Store> Worker<S> {
             }
             Ok(Fetched::Ended) => {
                 tenure.more = false;
+                tenure.at_end = true;
                 tenure.ended = true;
                 tenure.lane.end();
                 Ok(false)

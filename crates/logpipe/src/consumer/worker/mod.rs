@@ -109,6 +109,8 @@ struct Tenure {
     reader: Box<dyn LaneReader>,
     /// The log may have more than was fetched.
     more: bool,
+    /// Nothing was behind what was fetched when the log was asked.
+    at_end: bool,
     /// A cursor that the log has not been told of.
     unsaved: bool,
     saved_at: Instant,
@@ -215,6 +217,7 @@ impl<S: Store> Worker<S> {
             lane: Lane::new(limits, settings.order, claim.cursor, claim.settled),
             reader,
             more: true,
+            at_end: false,
             unsaved: false,
             saved_at: Instant::now(),
             held: None,
@@ -265,7 +268,7 @@ impl<S: Store> Worker<S> {
         let is_quiet = tenure.lane.is_quiet();
         self.set(match &tenure.held {
             Some(why) if is_quiet => LaneState::Held(why.clone()),
-            None if is_quiet && !tenure.more => LaneState::Idle,
+            None if is_quiet && tenure.at_end && !tenure.more => LaneState::Idle,
             _ => LaneState::Running,
         });
         // A full window has no use for more, and what is known to be there needs no news.

@@ -143,11 +143,13 @@ pub(super) async fn nothing_is_fetched_without_demand(harness: impl Harness) {
     let backend = harness.backend();
     let (lane, positions) = send_to_one_lane(&*backend, 10).await;
     let mut reader = open(&*backend, &lane, &Cursor::Start).await;
-    let mut fetch =
-        async |records, bytes| match reader.fetch(Budget { records, bytes }).await.unwrap() {
+    let mut fetch = async |records, bytes| {
+        let budget = Budget { records, bytes };
+        match fetch(&mut *reader, budget).await {
             Fetched::Records(fetch) => fetch,
             _ => panic!("a lane with records has records"),
-        };
+        }
+    };
     let three = fetch(3, PLENTY.bytes).await;
     assert_eq!(values(&three.records), numbers(0..3));
     assert_eq!(three.through.as_ref(), Some(&positions[2]));
@@ -308,10 +310,7 @@ pub(super) async fn retention_that_passed_a_cursor_is_an_incident(harness: impl 
     let earliest = backend.resolve(&lane, &Start::Earliest).await.unwrap();
     let mut rest = open(&*backend, &lane, &earliest).await;
     assert_eq!(values(&read_all(&mut *rest).await), numbers(6..10));
-    match running.fetch(PLENTY).await.unwrap() {
-        Fetched::OutOfRange(gap) => assert_eq!(gap.kind, GapKind::Expired),
-        _ => panic!("a reader went past records that were removed under it"),
-    }
+    gap_under(&mut *running, GapKind::Expired).await;
     // Everything goes, and the positions go on.
     let far = Before::Time(Timestamp::MAX);
     assert_eq!(backend.trim(TOPIC, &far).await.unwrap(), 4);
@@ -335,8 +334,5 @@ pub(super) async fn a_cursor_beyond_the_end_is_an_incident(harness: impl Harness
     let gap = gap(backend.read(&lane, &at_end).await.unwrap());
     assert_eq!(gap.kind, GapKind::Truncated);
     assert_eq!(gap.last.as_ref(), Some(&positions[1]));
-    match running.fetch(PLENTY).await.unwrap() {
-        Fetched::OutOfRange(gap) => assert_eq!(gap.kind, GapKind::Truncated),
-        _ => panic!("a reader did not notice that the log lost its tail"),
-    }
+    gap_under(&mut *running, GapKind::Truncated).await;
 }

@@ -92,6 +92,9 @@ pub trait Harness: Send + Sync {
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a test waits before it looks again at what nobody tells it of.
+const LOOK: Duration = Duration::from_millis(100);
+
 const TOPIC: &str = "nouns";
 const GROUP: &str = "readers";
 
@@ -191,11 +194,43 @@ async fn open(backend: &dyn Backend, lane: &LaneId, cursor: &Cursor) -> Box<dyn 
     reader(backend.read(lane, cursor).await.unwrap())
 }
 
+/// Fetches until something came, or nothing more is there. Over a network that takes a moment.
+async fn fetch(reader: &mut dyn LaneReader, budget: Budget) -> Fetched {
+    soon("a fetch that finds something", async {
+        loop {
+            match reader.fetch(budget).await.unwrap() {
+                Fetched::Records(fetch) if fetch.records.is_empty() && !fetch.at_end => {
+                    reader.ready().await.unwrap();
+                }
+                found => return found,
+            }
+        }
+    })
+    .await
+}
+
+/// Fetches until the log went away under the reader as it has to; what was on its way may come first.
+async fn gap_under(reader: &mut dyn LaneReader, kind: GapKind) -> Gap {
+    let what = format!("a reader notices that its log is {}", kind.name());
+    soon(&what, async {
+        loop {
+            match reader.fetch(PLENTY).await.unwrap() {
+                Fetched::OutOfRange(gap) if gap.kind == kind => return gap,
+                Fetched::OutOfRange(_) | Fetched::Records(_) => {
+                    let _ = tokio::time::timeout(LOOK, reader.ready()).await;
+                }
+                Fetched::Ended => panic!("a lane that is {} has ended", kind.name()),
+            }
+        }
+    })
+    .await
+}
+
 /// What is there, up to the end.
 async fn read_all(reader: &mut dyn LaneReader) -> Vec<Record> {
     let mut records = Vec::new();
     loop {
-        match soon("a fetch", reader.fetch(PLENTY)).await.unwrap() {
+        match fetch(reader, PLENTY).await {
             Fetched::Records(fetch) => {
                 records.extend(fetch.records);
                 if fetch.at_end {

@@ -1,0 +1,374 @@
+//! How is a lane read? Batches from a partition's queue, each copied once into one arena.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::client::Client;
+use super::look::{self, Begin, Placed};
+use super::native::{Batch, Failed, Fetching, Message, Taken};
+use super::settings::Settings;
+use super::trouble;
+use super::watch::{Watch, Watched};
+use crate::offsets::Offsets;
+use crate::record::{Header, LaneId, Record};
+use crate::source::{Budget, Fetch, Fetched, LaneReader};
+use crate::{Error, Result};
+
+/// Messages taken from librdkafka at once.
+const BATCH: usize = 1_024;
+
+/// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time.
+pub(super) struct Readers {
+    settings: Settings,
+    /// How many lanes the buffer is divided over.
+    lanes: usize,
+    watch: Arc<Watch>,
+    clients: Mutex<Vec<Reading>>,
+}
+
+struct Reading {
+    client: Arc<Client>,
+    lanes: BTreeSet<LaneId>,
+}
+
+impl Readers {
+    pub(super) fn new(settings: Settings, lanes: usize, watch: Arc<Watch>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            lanes,
+            watch,
+            clients: Mutex::default(),
+        })
+    }
+
+    fn clients(&self) -> MutexGuard<'_, Vec<Reading>> {
+        self.clients
+            .lock()
+            .expect("nothing panics while it holds the readers")
+    }
+
+    /// Begins to fetch a lane. Its topic is known to exist.
+    fn start(self: &Arc<Self>, lane: &LaneId, offset: u64) -> Result<Started> {
+        let mut clients = self.clients();
+        let free = clients
+            .iter_mut()
+            .find(|reading| !reading.lanes.contains(lane));
+        let reading = match free {
+            Some(reading) => reading,
+            None => {
+                let client = Client::new(&self.settings, &self.settings.reader(self.lanes))?;
+                self.watch.serve(&client);
+                clients.push_mut(Reading {
+                    client,
+                    lanes: BTreeSet::new(),
+                })
+            }
+        };
+        let client = reading.client.clone();
+        let offset = i64::try_from(offset)
+            .map_err(|_| Error::permanent(format!("{offset} is no offset of Kafka")))?;
+        let fetching = Fetching::start(&client, lane.topic(), look::partition(lane)?, offset)
+            .map_err(|failed| {
+                let error = trouble::error(&failed, client.ear());
+                error.context(format!("beginning to read {lane}"))
+            })?;
+        reading.lanes.insert(lane.clone());
+        Ok(Started {
+            fetching,
+            client,
+            lane: lane.clone(),
+            readers: self.clone(),
+        })
+    }
+
+    /// A reader of a lane from there on.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        looker: &Arc<Client>,
+        lane: &LaneId,
+        incarnation: String,
+        begin: Begin,
+    ) -> Result<KafkaReader> {
+        Ok(KafkaReader {
+            started: Some(self.start(lane, begin.offset)?),
+            readers: self.clone(),
+            looker: looker.clone(),
+            watched: self.watch.topic(lane.topic()),
+            lane: lane.clone(),
+            incarnation,
+            next: begin.offset,
+            from: begin.from,
+            pending: VecDeque::new(),
+            is_at_end: false,
+            is_suspect: false,
+        })
+    }
+}
+
+/// A lane that is being fetched, dropped before its place among the lanes of its client.
+struct Started {
+    fetching: Fetching,
+    client: Arc<Client>,
+    lane: LaneId,
+    readers: Arc<Readers>,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // First, for the lane may be begun anew as soon as its place is free.
+        self.fetching.stop();
+        let mut clients = self.readers.clients();
+        if let Some(reading) = clients
+            .iter_mut()
+            .find(|reading| Arc::ptr_eq(&reading.client, &self.client))
+        {
+            reading.lanes.remove(&self.lane);
+        }
+        // One is kept for the next lane.
+        if clients.len() > 1 {
+            clients.retain(|reading| !reading.lanes.is_empty());
+        }
+    }
+}
+
+pub(super) struct KafkaReader {
+    /// There unless it has to be begun anew.
+    started: Option<Started>,
+    readers: Arc<Readers>,
+    looker: Arc<Client>,
+    watched: Watched,
+    lane: LaneId,
+    incarnation: String,
+    /// The offset behind what was taken from the queue.
+    next: u64,
+    /// Records in front of this time are passed over.
+    from: Option<Timestamp>,
+    /// Taken and not returned yet.
+    pending: VecDeque<Record>,
+    is_at_end: bool,
+    /// Something happened to the log: it is looked at before anything else is read.
+    is_suspect: bool,
+}
+
+impl KafkaReader {
+    /// Takes a batch from the queue.
+    fn take(&mut self, max: usize) -> Result<()> {
+        let Some(started) = &mut self.started else {
+            return Ok(());
+        };
+        let batch = started.fetching.take(max.min(BATCH));
+        let mut failed = None;
+        let mut end = None;
+        let mut last = None;
+        for taken in batch.iter() {
+            match taken {
+                Taken::Record(message) => last = Some(message.offset() + 1),
+                Taken::End(offset) => end = Some(offset),
+                Taken::Failed(code) => failed = Some(code),
+            }
+        }
+        let from = self.from;
+        arena(&batch, &self.lane, from, &mut self.pending);
+        drop(batch);
+        if let Some(last) = last {
+            started.client.ear().is_well();
+            self.is_at_end = false;
+            self.next = self.next.max(last);
+            if !self.pending.is_empty() {
+                self.from = None;
+            }
+        }
+        if let Some(end) = end
+            && end >= self.next
+        {
+            started.client.ear().is_well();
+            // Behind the last record there may be marks of transactions, which are nobody's records.
+            self.next = end;
+            self.is_at_end = true;
+        }
+        if last.is_some() && started.fetching.end() == Some(self.next) {
+            self.is_at_end = true;
+        }
+        match failed {
+            Some(failed) => self.failed(&failed),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&mut self, failed: &Failed) -> Result<()> {
+        let about_the_log = matches!(
+            failed.code,
+            Code::AutoOffsetReset
+                | Code::OffsetOutOfRange
+                | Code::LogTruncation
+                | Code::NoOffset
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownTopicId
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+        );
+        self.is_suspect = true;
+        if about_the_log {
+            return Ok(());
+        }
+        let error = trouble::error(failed, self.looker.ear());
+        Err(error.context(format!("reading {}", self.lane)))
+    }
+
+    /// Compares where we stand with the log there is. Begins anew where all is well.
+    async fn examine(&mut self) -> Result<Option<Fetched>> {
+        let (looker, lane) = (self.looker.clone(), self.lane.clone());
+        let incarnation = self.incarnation.clone();
+        let cursor = Offsets::behind(self.next);
+        let (_, placed) =
+            look::waiting(move || look::place(&looker, &lane, Some(&incarnation), &cursor)).await?;
+        match placed {
+            Placed::Outside(gap) => Ok(Some(Fetched::OutOfRange(gap))),
+            Placed::At(begin) => {
+                // Dropped first: a client fetches a partition once.
+                self.started = None;
+                self.started = Some(self.readers.start(&self.lane, begin.offset)?);
+                self.is_at_end = false;
+                self.is_suspect = false;
+                Ok(None)
+            }
+        }
+    }
+
+    /// From what was taken, up to the budget.
+    fn hand_over(&mut self, budget: Budget) -> Fetched {
+        let mut bytes = 0_usize;
+        let mut count = 0;
+        for record in self.pending.iter().take(budget.records) {
+            bytes += record.size();
+            if bytes > budget.bytes && count > 0 {
+                break;
+            }
+            count += 1;
+        }
+        let records: Vec<Record> = self.pending.drain(..count).collect();
+        let seen = match self.pending.front() {
+            Some(next) => next.position.number().unwrap_or(self.next),
+            None => self.next,
+        };
+        let end = self
+            .started
+            .as_ref()
+            .and_then(|started| started.fetching.end());
+        Fetched::Records(Fetch {
+            records,
+            through: seen.checked_sub(1).map(Into::into),
+            at_end: self.is_at_end && self.pending.is_empty(),
+            behind: end.map(|end| end.saturating_sub(seen)),
+        })
+    }
+}
+
+impl LaneReader for KafkaReader {
+    fn fetch(&mut self, budget: Budget) -> BoxFuture<'_, Result<Fetched>> {
+        Box::pin(async move {
+            if self.watched.is_another(&self.incarnation) {
+                self.is_suspect = true;
+            }
+            if self.is_suspect
+                && let Some(gap) = self.examine().await?
+            {
+                return Ok(gap);
+            }
+            if self.pending.is_empty() {
+                self.take(budget.records)?;
+                let is_down = || {
+                    let started = self.started.as_ref();
+                    started.is_some_and(|started| started.client.ear().is_down())
+                };
+                if self.pending.is_empty() && !self.is_at_end && is_down() {
+                    let failed = Failed::code(Code::AllBrokersDown);
+                    let ear = self.started.as_ref().map(|started| started.client.clone());
+                    let ear = ear
+                        .as_ref()
+                        .map_or(self.looker.ear(), |client| client.ear());
+                    return Err(trouble::error(&failed, ear));
+                }
+            }
+            Ok(self.hand_over(budget))
+        })
+    }
+
+    fn ready(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            loop {
+                let is_another = self.watched.is_another(&self.incarnation);
+                if !self.pending.is_empty() || self.is_suspect || is_another {
+                    return Ok(());
+                }
+                let Some(started) = &self.started else {
+                    // Beginning anew failed; soon is early enough for the next try.
+                    self.is_suspect = true;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    return Ok(());
+                };
+                if started.fetching.waits() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    () = started.fetching.filled() => {}
+                    () = self.watched.changed() => {}
+                }
+            }
+        })
+    }
+}
+
+/// Copies the records of a batch: one allocation holds the bytes of all of them.
+fn arena(
+    batch: &Batch<'_>,
+    lane: &LaneId,
+    from: Option<Timestamp>,
+    records: &mut VecDeque<Record>,
+) {
+    let messages = || {
+        batch.iter().filter_map(|taken| match taken {
+            Taken::Record(message) => Some(message),
+            Taken::End(_) | Taken::Failed(_) => None,
+        })
+    };
+    let size = |message: Message<'_>| {
+        let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+        let headers: usize = message.headers().map(|(_, value)| value.len()).sum();
+        part(message.key()) + part(message.value()) + headers
+    };
+    let mut arena = BytesMut::with_capacity(messages().map(size).sum());
+    let mut copy = |bytes: &[u8]| -> Bytes {
+        arena.extend_from_slice(bytes);
+        arena.split().freeze()
+    };
+    for message in messages() {
+        let timestamp = message
+            .timestamp()
+            .and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        if from.is_some_and(|from| timestamp < Some(from)) && records.is_empty() {
+            continue;
+        }
+        records.push_back(Record {
+            lane: lane.clone(),
+            position: message.offset().into(),
+            timestamp,
+            key: message.key().map(&mut copy),
+            value: message.value().map(&mut copy),
+            headers: message
+                .headers()
+                .map(|(name, value)| Header {
+                    name: name.to_string_lossy().into_owned(),
+                    value: copy(value),
+                })
+                .collect(),
+        });
+    }
+}

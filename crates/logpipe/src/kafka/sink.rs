@@ -1,0 +1,437 @@
+//! How are records written? Through one idempotent producer per cluster, whose acknowledgements a thread of its own
+//! serves.
+//!
+//! `send` hands its batch over before it returns, in the order of its calls. What the producer's queue has no room for
+//! waits in a queue of ours, in front of everything that comes later, and the thread hands it over as room comes.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header as KafkaHeader, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::statistics::Statistics;
+use tokio::sync::{Notify, oneshot};
+use tracing::warn;
+
+use super::client::{self, Ear};
+use super::native::{self, Failed};
+use super::settings::Settings;
+use super::trouble;
+use crate::record::LaneId;
+use crate::sink::{NewRecord, SendError, Sent, Sink};
+use crate::{Error, Result};
+
+/// How long the thread waits for acknowledgements at a time.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How long a topic may take to appear that the broker makes when it is first named.
+const MAKING: Duration = Duration::from_secs(5);
+
+/// How long the cluster may take to describe a topic.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Writes to a cluster.
+pub(super) struct Writer {
+    settings: Settings,
+    state: Mutex<State>,
+    /// Records that were handed over and have no result.
+    open: Arc<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    count: AtomicUsize,
+    done: Notify,
+}
+
+struct State {
+    producer: Arc<Writing>,
+    /// Waits for room, in order.
+    overflow: VecDeque<Waiting>,
+}
+
+/// A producer; another takes its place when it is lost to a fatal error.
+struct Writing {
+    producer: BaseProducer<Context>,
+    is_retired: AtomicBool,
+}
+
+struct Waiting {
+    topic: Arc<str>,
+    record: NewRecord,
+    delivery: Box<Delivery>,
+}
+
+/// Where the result of a record goes.
+struct Delivery {
+    batch: Arc<Batch>,
+    index: usize,
+}
+
+/// The results of a batch, and whoever waits for them.
+struct Batch {
+    topic: Arc<str>,
+    open: Arc<Open>,
+    results: Mutex<Results>,
+}
+
+struct Results {
+    results: Vec<Option<Result<Sent, SendError>>>,
+    missing: usize,
+    done: Option<oneshot::Sender<Vec<Result<Sent, SendError>>>>,
+    /// Lanes by partition: named once per batch and partition.
+    lanes: Vec<(i32, LaneId)>,
+}
+
+impl Batch {
+    fn results(&self) -> MutexGuard<'_, Results> {
+        self.results
+            .lock()
+            .expect("nothing panics while it holds results")
+    }
+
+    fn lane(&self, partition: i32) -> LaneId {
+        let mut results = self.results();
+        if let Some((_, lane)) = results.lanes.iter().find(|(of, _)| *of == partition) {
+            return lane.clone();
+        }
+        let lane = LaneId::new(&*self.topic, partition.to_string());
+        results.lanes.push((partition, lane.clone()));
+        lane
+    }
+
+    fn settle(&self, index: usize, result: Result<Sent, SendError>) {
+        let mut results = self.results();
+        results.results[index] = Some(result);
+        results.missing -= 1;
+        if results.missing == 0
+            && let Some(done) = results.done.take()
+        {
+            let all = std::mem::take(&mut results.results);
+            // An error says that nobody waits.
+            let _ = done.send(all.into_iter().flatten().collect());
+        }
+        drop(results);
+        if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.open.done.notify_waiters();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Context {
+    ear: Ear,
+    is_lost: AtomicBool,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(code) = error.rdkafka_error_code() {
+            if code == Code::Fatal {
+                self.is_lost.store(true, Ordering::Release);
+            }
+            self.ear.hear(code, reason);
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Delivery>;
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, delivery: Box<Delivery>) {
+        let result = match delivered {
+            Ok(message) => Ok(Sent {
+                lane: delivery.batch.lane(message.partition()),
+                position: u64::try_from(message.offset()).unwrap_or(0).into(),
+            }),
+            Err((error, message)) => {
+                let failed = Failed::from(error.clone());
+                if failed.code == Code::Fatal {
+                    self.is_lost.store(true, Ordering::Release);
+                }
+                let error = trouble::error(&failed, &self.ear)
+                    .context(format!("writing to topic {}", delivery.batch.topic));
+                Err(match native::may_be_written(message) {
+                    true => SendError::MaybeWritten(error),
+                    false => SendError::NotWritten(error),
+                })
+            }
+        };
+        if result.is_ok() {
+            self.ear.is_well();
+        }
+        delivery.batch.settle(delivery.index, result);
+    }
+}
+
+impl Writer {
+    pub(super) fn new(settings: &Settings) -> Result<Arc<Self>> {
+        let producer = Writing::begin(settings)?;
+        let writer = Arc::new(Self {
+            settings: settings.clone(),
+            state: Mutex::new(State {
+                producer: producer.clone(),
+                overflow: VecDeque::new(),
+            }),
+            open: Arc::default(),
+        });
+        serve(&writer, producer)?;
+        Ok(writer)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the producer")
+    }
+
+    fn send(
+        &self,
+        topic: &Arc<str>,
+        records: Vec<NewRecord>,
+    ) -> oneshot::Receiver<Vec<Result<Sent, SendError>>> {
+        let (done, results) = oneshot::channel();
+        if records.is_empty() {
+            let _ = done.send(Vec::new());
+            return results;
+        }
+        let count = records.len();
+        self.open.count.fetch_add(count, Ordering::AcqRel);
+        let batch = Arc::new(Batch {
+            topic: topic.clone(),
+            open: self.open.clone(),
+            results: Mutex::new(Results {
+                results: std::iter::repeat_with(|| None).take(count).collect(),
+                missing: count,
+                done: Some(done),
+                lanes: Vec::new(),
+            }),
+        });
+        let mut state = self.state();
+        for (index, record) in records.into_iter().enumerate() {
+            let waiting = Waiting {
+                topic: topic.clone(),
+                record,
+                delivery: Box::new(Delivery {
+                    batch: batch.clone(),
+                    index,
+                }),
+            };
+            if !state.overflow.is_empty() {
+                state.overflow.push_back(waiting);
+            } else if let Some(waiting) = state.producer.hand_over(waiting) {
+                state.overflow.push_back(waiting);
+            }
+        }
+        results
+    }
+
+    /// Hands over what waited, as far as there is room.
+    fn refill(&self) {
+        let mut state = self.state();
+        while let Some(waiting) = state.overflow.pop_front() {
+            if let Some(waiting) = state.producer.hand_over(waiting) {
+                state.overflow.push_front(waiting);
+                return;
+            }
+        }
+    }
+
+    /// Puts a new producer in the place of one that is lost.
+    fn renew(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.producer.is_retired.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        warn!("the producer was lost to a fatal error and is replaced");
+        let renewed = Writing::begin(&self.settings)
+            .and_then(|producer| serve(self, producer.clone()).map(|()| producer));
+        match renewed {
+            Ok(producer) => state.producer = producer,
+            Err(error) => {
+                state.producer.is_retired.store(false, Ordering::Release);
+                warn!(%error, "the producer could not be replaced");
+            }
+        }
+    }
+}
+
+impl Writing {
+    fn begin(settings: &Settings) -> Result<Arc<Self>> {
+        let producer =
+            BaseProducer::from_config_and_context(&settings.writer(), Context::default())
+                .map_err(|error| settings.refused(error))?;
+        Ok(Arc::new(Self {
+            producer,
+            is_retired: AtomicBool::new(false),
+        }))
+    }
+
+    /// Hands a record to the producer; it comes back where there is no room for it now.
+    fn hand_over(&self, waiting: Waiting) -> Option<Waiting> {
+        let Waiting {
+            topic,
+            record,
+            delivery,
+        } = waiting;
+        let mut base = BaseRecord::<[u8], [u8], Box<Delivery>>::with_opaque_to(&topic, delivery);
+        base.key = record.key.as_deref();
+        base.payload = record.value.as_deref();
+        base.timestamp = record.timestamp.map(|time| time.as_millisecond());
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            base.headers = Some(record.headers.iter().fold(headers, |headers, header| {
+                headers.insert(KafkaHeader {
+                    key: &header.name,
+                    value: Some(&*header.value),
+                })
+            }));
+        }
+        let (error, delivery) = match self.producer.send(base) {
+            Ok(()) => return None,
+            Err((error, base)) => (error, base.delivery_opaque),
+        };
+        let failed = Failed::from(error);
+        if failed.code == Code::QueueFull {
+            return Some(Waiting {
+                topic,
+                record,
+                delivery,
+            });
+        }
+        if failed.code == Code::Fatal {
+            self.context().is_lost.store(true, Ordering::Release);
+        }
+        let error = trouble::error(&failed, &self.context().ear)
+            .context(format!("writing to topic {topic}"));
+        delivery
+            .batch
+            .settle(delivery.index, Err(SendError::NotWritten(error)));
+        None
+    }
+
+    fn context(&self) -> &Context {
+        self.producer.client().context()
+    }
+}
+
+/// Serves the acknowledgements of a producer until it is retired, or until nobody can send any more and all is sent.
+fn serve(writer: &Arc<Writer>, producer: Arc<Writing>) -> Result<()> {
+    let writer = Arc::downgrade(writer);
+    let thread = std::thread::Builder::new().name("kafka-writer".into());
+    let served = thread.spawn(move || {
+        loop {
+            producer.producer.poll(TICK);
+            let is_idle = producer.producer.in_flight_count() == 0;
+            if producer.is_retired.load(Ordering::Acquire) {
+                if is_idle {
+                    return;
+                }
+                continue;
+            }
+            let Some(writer) = writer.upgrade() else {
+                if is_idle {
+                    return;
+                }
+                continue;
+            };
+            if producer.context().is_lost.load(Ordering::Acquire) {
+                writer.renew();
+            }
+            writer.refill();
+        }
+    });
+    served
+        .map(|_| ())
+        .map_err(|error| Error::from(error).context("starting the thread of a producer"))
+}
+
+pub(super) struct KafkaSink {
+    topic: Arc<str>,
+    writer: Arc<Writer>,
+}
+
+impl KafkaSink {
+    /// Opens a topic for writing. Where the broker makes topics on first use, this is it.
+    pub(super) fn open(writer: &Arc<Writer>, topic: &str) -> Result<Self> {
+        let producer = writer.state().producer.clone();
+        let ear = &producer.context().ear;
+        let began = Instant::now();
+        loop {
+            let asked = producer
+                .producer
+                .client()
+                .fetch_metadata(Some(topic), PATIENCE)
+                .map_err(|error| trouble::error(&error.into(), ear))?;
+            let found = asked.topics().iter().find(|found| found.name() == topic);
+            let code = match found {
+                Some(found) if found.error().is_none() && !found.partitions().is_empty() => break,
+                Some(found) => found.error().map(Code::from),
+                None => None,
+            };
+            let code = code.unwrap_or(Code::UnknownTopicOrPartition);
+            let may_come = matches!(
+                code,
+                Code::UnknownTopicOrPartition | Code::LeaderNotAvailable | Code::UnknownTopic
+            );
+            if !may_come || began.elapsed() > MAKING {
+                let error = trouble::error(&Failed::code(code), ear);
+                return Err(error.context(format!("topic {topic}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(Self {
+            topic: topic.into(),
+            writer: writer.clone(),
+        })
+    }
+}
+
+impl Sink for KafkaSink {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn send(&self, batch: Vec<NewRecord>) -> BoxFuture<'static, Vec<Result<Sent, SendError>>> {
+        let count = batch.len();
+        let results = self.writer.send(&self.topic, batch);
+        Box::pin(async move {
+            match results.await {
+                Ok(results) => results,
+                // The producer's thread is gone, and with it whoever would know.
+                Err(_) => std::iter::repeat_with(|| {
+                    let error = Error::unavailable("the producer has ended");
+                    Err(SendError::MaybeWritten(error))
+                })
+                .take(count)
+                .collect(),
+            }
+        })
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            loop {
+                let done = self.writer.open.done.notified();
+                tokio::pin!(done);
+                done.as_mut().enable();
+                if self.writer.open.count.load(Ordering::Acquire) == 0 {
+                    return Ok(());
+                }
+                done.await;
+            }
+        })
+    }
+}

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: b83ec5a7133dfd3bd034e7b5 38d8737bb20677cdc555400c
+// digest: cac52eecbd8794f30a346f81 38d8737bb20677cdc555400c
 
 //! `order`: its versions, and what handles them.
 

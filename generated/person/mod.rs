@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 0660d000c724705f54d6c9b3 ccb75bdde2d56b932bfa6a9f
+// digest: 4379a96e8ceff635b4ea416d ccb75bdde2d56b932bfa6a9f
 
 //! `person`: its versions, and what handles them.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 9e8970d8b88d6b633fdbe0ee b506b7da1a2135241dcd3d79
+// digest: e973d74c704e7ad2b2bd284d b506b7da1a2135241dcd3d79
 
 //! `place`: its versions, and what handles them.
 

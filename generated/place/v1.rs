@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 9e8970d8b88d6b633fdbe0ee 11069fcc9e6cad1860709c68
+// digest: e973d74c704e7ad2b2bd284d 11069fcc9e6cad1860709c68
 
 //! `place`, version 1.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 495045daee6bb55a4a8581f0 d9238120db9f4587bcecc393
+// digest: 3d3cf50620c68b883b66ed75 d9238120db9f4587bcecc393
 
 //! `thing`: its versions, and what handles them.
 

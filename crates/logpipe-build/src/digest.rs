@@ -44,6 +44,7 @@ const GENERATOR: &[(&str, &str)] = &[
     ("read.rs", include_str!("read.rs")),
     ("refs.rs", include_str!("refs.rs")),
     ("render.rs", include_str!("render.rs")),
+    ("rule.rs", include_str!("rule.rs")),
     ("source.rs", include_str!("source.rs")),
     ("upcast.rs", include_str!("upcast.rs")),
     ("uri.rs", include_str!("uri.rs")),

@@ -30,6 +30,7 @@ pub mod name;
 pub mod read;
 mod refs;
 mod render;
+pub mod rule;
 mod script;
 pub mod source;
 mod sync;

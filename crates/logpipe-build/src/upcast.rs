@@ -12,7 +12,7 @@ use crate::catalog::{
     Catalog, Check, Field, Integer, Item, Message, Presence, Rules, Shape, Ty, TypeId, Unknown,
     Variant,
 };
-use crate::emit::literal;
+use crate::rule;
 
 /// From one present version to the next.
 #[derive(Debug, Default)]
@@ -305,7 +305,7 @@ impl<'a> Walk<'a> {
                 _ => self.changed(),
             },
             (Ty::Integer(old), Ty::Integer(new)) if old != new => {
-                let (old, new) = (literal::range(*old), literal::range(*new));
+                let (old, new) = (rule::range(*old), rule::range(*new));
                 if new.0 <= old.0 && old.1 <= new.1 {
                     Convert::Widen
                 } else {
@@ -376,7 +376,7 @@ fn is_injective(convert: &Convert) -> bool {
 /// Whether every value that keeps the old rules keeps this one.
 fn implied(old: &[Check], ty: &Ty, new: &Check) -> bool {
     let range = match ty {
-        Ty::Integer(integer) => Some(literal::range(*integer)),
+        Ty::Integer(integer) => Some(rule::range(*integer)),
         _ => None,
     };
     let by_range = match (new, range) {

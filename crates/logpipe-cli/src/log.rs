@@ -20,39 +20,34 @@ pub struct Operated {
 /// Opens the log that the settings name.
 pub async fn open(shared: &Shared) -> Outcome<Operated> {
     let settings = shared.settings()?.config;
-    let log = match settings.log.backend {
+    let log = opened(&settings, false).await?;
+    Ok(Operated { settings, log })
+}
+
+/// The log that the settings name. Only where it may be made is a local one made.
+pub async fn opened(settings: &Config, make: bool) -> Outcome<Arc<dyn Backend>> {
+    let folder = &settings.log.dir;
+    match settings.log.backend {
         Kind::Memory => {
             return Err(Failure::usage(
                 "log.backend is `memory`: such a log is within one process, where no command can look",
             ));
         }
-        Kind::Local => local(&settings).await?,
-        _ => {
-            let log = Log::open(&settings).await.map_err(not_opened)?;
-            log.backend().clone()
+        Kind::Local if !make && !folder.join("log.db").is_file() => {
+            return Err(Failure::Unreachable(format!(
+                "there is no log in {}; set log.dir to where it is, or send something first",
+                folder.display()
+            )));
         }
-    };
-    Ok(Operated { settings, log })
-}
-
-/// What can't be reached may be tomorrow; else the settings are wrong, or this build for them.
-fn not_opened(error: logpipe::Error) -> Failure {
-    match error.is_unavailable() {
-        true => Failure::unreachable(error),
-        false => Failure::usage(error),
+        _ => {}
     }
-}
-
-async fn local(settings: &Config) -> Outcome<Arc<dyn Backend>> {
-    // Opening would make it.
-    let folder = &settings.log.dir;
-    if !folder.join("log.db").is_file() {
-        return Err(Failure::Unreachable(format!(
-            "there is no log in {}; set log.dir to where it is, or send something first",
-            folder.display()
-        )));
-    }
-    let log = Log::open(settings).await.map_err(Failure::unreachable)?;
+    let log = Log::open(settings).await.map_err(|error| {
+        // What can't be reached may be tomorrow; else the settings are wrong, or this build for them.
+        match error.is_unavailable() || settings.log.backend == Kind::Local {
+            true => Failure::unreachable(error),
+            false => Failure::usage(error),
+        }
+    })?;
     Ok(log.backend().clone())
 }
 
@@ -75,22 +70,27 @@ pub async fn needed_store(settings: &Config) -> Outcome<Sqlite> {
     })
 }
 
+/// An error that names the topics there are, where this is none of them.
+pub async fn expect_topic(log: &dyn Backend, topic: &str) -> Outcome {
+    let topics = log.topics().await?;
+    if topics.iter().any(|there| there == topic) {
+        return Ok(());
+    }
+    let topic = crate::output::clean(topic);
+    Err(Failure::wrong(match topics.as_slice() {
+        [] => format!("there is no topic `{topic}`: the log is empty"),
+        topics => format!(
+            "there is no topic `{topic}`; there are {}",
+            topics.join(", ")
+        ),
+    }))
+}
+
 impl Operated {
     /// The lanes of a topic that exists.
     pub async fn lanes(&self, topic: &str) -> Outcome<Vec<LaneExtent>> {
-        let lanes = self.log.lanes(topic).await?;
-        if !lanes.is_empty() {
-            return Ok(lanes);
-        }
-        let topics = self.log.topics().await?;
-        let topic = crate::output::clean(topic);
-        Err(Failure::wrong(match topics.as_slice() {
-            [] => format!("there is no topic `{topic}`: the log is empty"),
-            topics => format!(
-                "there is no topic `{topic}`; there are {}",
-                topics.join(", ")
-            ),
-        }))
+        expect_topic(&*self.log, topic).await?;
+        Ok(self.log.lanes(topic).await?)
     }
 
     /// A reader behind a cursor that the log stands behind.

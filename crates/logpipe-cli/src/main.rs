@@ -6,7 +6,9 @@ mod log;
 mod message;
 mod output;
 mod positions;
+mod progress;
 mod schemas;
+mod typed;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use crate::output::{Format, Output};
 /// 0 when it is done, 1 when what it checked is wrong, 2 when it was called wrongly, and 3 when a log or a
 /// database can't be reached.
 #[derive(Parser)]
-#[command(name = "logpipe", version, propagate_version = true, after_help = FIRST_STEPS)]
+#[command(name = "logpipe", version, after_help = FIRST_STEPS)]
 struct Arguments {
     #[command(flatten)]
     shared: Shared,
@@ -76,11 +78,13 @@ enum Command {
     List(command::list::Arguments),
     Topics(command::topics::Arguments),
     Tail(command::tail::Arguments),
+    Send(command::send::Arguments),
     Versions(command::versions::Arguments),
     Lag(command::lag::Arguments),
     Parked(command::parked::Arguments),
     Offsets(command::offsets::Arguments),
     Config(command::config::Arguments),
+    Completions(command::completions::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -109,6 +113,7 @@ async fn run(Arguments { shared, command }: Arguments) -> Outcome {
         Command::List(_) => command::list::run(&mut output)?,
         Command::Topics(_) => command::topics::run(&shared, &mut output).await?,
         Command::Tail(arguments) => command::tail::run(&arguments, &shared, &mut output).await?,
+        Command::Send(arguments) => command::send::run(arguments, &shared, &mut output).await?,
         Command::Versions(arguments) => {
             command::versions::run(&arguments, &shared, &mut output).await?
         }
@@ -118,6 +123,7 @@ async fn run(Arguments { shared, command }: Arguments) -> Outcome {
             command::offsets::run(arguments, &shared, &mut output).await?
         }
         Command::Config(arguments) => command::config::run(arguments, &shared, &mut output)?,
+        Command::Completions(arguments) => command::completions::run(&arguments, &mut output)?,
     }
     output.finish()
 }

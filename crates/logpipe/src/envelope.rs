@@ -88,6 +88,29 @@ pub fn seal<M: Message>(
     message: &M,
     producer_id: &str,
 ) -> Result<Vec<u8>, Invalid> {
+    put(format, M::TYPE, M::VERSION, message, producer_id)
+}
+
+/// Writes a record's value, as [`seal`], for a program without the message's type. It says of the message what it likes:
+/// whether that is so is for the caller to know.
+pub fn seal_value(
+    format: Format,
+    message_type: &str,
+    version: u32,
+    message: &Value,
+    producer_id: &str,
+) -> Result<Vec<u8>, Invalid> {
+    put(format, message_type, version, message, producer_id)
+}
+
+#[inline]
+fn put<M: Encodings>(
+    format: Format,
+    message_type: &str,
+    version: u32,
+    message: &M,
+    producer_id: &str,
+) -> Result<Vec<u8>, Invalid> {
     /// Room for a small message, so that it grows no more than once or twice.
     const ROOM: usize = 256;
     let mut out = Vec::with_capacity(ROOM);
@@ -99,9 +122,9 @@ pub fn seal<M: Message>(
             let mut writer = JsonWriter::new(&mut out);
             let mut object = writer.object(0)?;
             writer.member(&mut object, "type")?;
-            writer.string(M::TYPE)?;
+            writer.string(message_type)?;
             writer.member(&mut object, "version")?;
-            writer.integer(M::VERSION.into())?;
+            writer.integer(version.into())?;
             writer.member(&mut object, "message")?;
             Encode::<Json>::encode(message, &mut writer)?;
             if !producer_id.is_empty() {
@@ -115,9 +138,9 @@ pub fn seal<M: Message>(
             let mut writer = MsgPackWriter::new(&mut out);
             writer.object(3 + usize::from(!producer_id.is_empty()))?;
             writer.string("type")?;
-            writer.string(M::TYPE)?;
+            writer.string(message_type)?;
             writer.string("version")?;
-            writer.integer(M::VERSION.into())?;
+            writer.integer(version.into())?;
             writer.string("message")?;
             Encode::<MsgPack>::encode(message, &mut writer)?;
             if !producer_id.is_empty() {

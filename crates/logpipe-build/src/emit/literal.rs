@@ -1,6 +1,6 @@
 //! How do the values of a schema stand in Rust text? As literals: strings with every oddity escaped, exact decimals.
 
-use crate::catalog::{Decimal, Integer};
+use crate::catalog::Decimal;
 
 /// A string literal; raw where that reads better, as patterns do.
 pub(super) fn string(text: &str) -> String {
@@ -37,59 +37,9 @@ pub(super) fn integer(value: i128) -> String {
     out
 }
 
-/// The least positive integer of which all integer multiples of the decimal are multiples: 3 for `1.5`. None beyond
-/// what `i128` holds.
-pub(crate) fn integer_step(value: &Decimal) -> Option<i128> {
-    let digits = value.digits.parse::<i128>().ok()?;
-    match u32::try_from(value.exponent) {
-        Ok(zeros) => digits.checked_mul(10_i128.checked_pow(zeros)?),
-        Err(_) => {
-            let (mut twos, mut fives) =
-                (value.exponent.unsigned_abs(), value.exponent.unsigned_abs());
-            let mut step = digits;
-            while twos > 0 && step % 2 == 0 {
-                (step, twos) = (step / 2, twos - 1);
-            }
-            while fives > 0 && step % 5 == 0 {
-                (step, fives) = (step / 5, fives - 1);
-            }
-            Some(step)
-        }
-    }
-}
-
-/// The values that a Rust integer holds.
-pub(crate) fn range(integer: Integer) -> (i128, i128) {
-    match integer {
-        Integer::U8 => (0, u8::MAX.into()),
-        Integer::U16 => (0, u16::MAX.into()),
-        Integer::U32 => (0, u32::MAX.into()),
-        Integer::U64 => (0, u64::MAX.into()),
-        Integer::I8 => (i8::MIN.into(), i8::MAX.into()),
-        Integer::I16 => (i16::MIN.into(), i16::MAX.into()),
-        Integer::I32 => (i32::MIN.into(), i32::MAX.into()),
-        Integer::I64 => (i64::MIN.into(), i64::MAX.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_of_integers_are_whole() {
-        for (multiple_of, step) in [
-            ("1200", Some(1200)),
-            ("0.01", Some(1)),
-            ("1.5", Some(3)),
-            ("2.50", Some(5)),
-            ("1e40", None),
-            ("1e-40", Some(1)),
-        ] {
-            let multiple_of = Decimal::parse(multiple_of).unwrap();
-            assert_eq!(integer_step(&multiple_of), step, "{multiple_of}");
-        }
-    }
 
     #[test]
     fn floats_look_like_floats() {

@@ -6,7 +6,7 @@
 mod defaults;
 mod dispatch;
 mod docs;
-pub(crate) mod literal;
+mod literal;
 mod message;
 mod root;
 mod types;

@@ -3,10 +3,8 @@
 //! Laid out here, not by prettyplease, which wraps the body of a macro without knowing what it holds.
 
 use super::{literal, types};
-use crate::catalog::{
-    Catalog, Check, Decimal, Field, Integer, Item, Message, Presence, Rules, Shape, Ty, Type,
-    Unknown, Value,
-};
+use crate::catalog::{Catalog, Field, Message, Presence, Rules, Shape, Type, Unknown};
+use crate::rule::{self, Bound, Constant, Rule, Within};
 
 /// The table of one type.
 pub(super) fn table(catalog: &Catalog, ty: &Type) -> String {
@@ -23,9 +21,8 @@ pub(super) fn table(catalog: &Catalog, ty: &Type) -> String {
                 Unknown::Keep => "keep(unknown)",
             };
             let rows = fields.iter().map(|field| row(catalog, field));
-            let rules = checks.iter().filter_map(|check| {
-                check_call(catalog, check, &Ty::Any).map(|call| call.arguments())
-            });
+            let rules = rule::of_object(checks);
+            let rules = rules.iter().map(|rule| call(rule).arguments());
             let rules = rules.collect::<Vec<_>>();
             let rules = if rules.is_empty() {
                 String::new()
@@ -89,28 +86,29 @@ fn row(catalog: &Catalog, field: &Field) -> String {
 
 /// The rules of a value as the table lists them: `, min_chars(1), max_chars(100)`.
 fn arguments(catalog: &Catalog, rules: &Rules) -> String {
-    calls(catalog, rules)
-        .iter()
+    let rules = rule::of(catalog, rules);
+    let calls = rules.iter().map(call);
+    calls
         .map(|call| format!(", {}", call.arguments()))
         .collect()
 }
 
-/// The rules of a value as one expression over `item`, for the inside of a list or map. None if there are none.
-fn expression(catalog: &Catalog, item: &Item) -> Option<String> {
-    let calls = calls(catalog, &item.value);
-    let (last, others) = calls.split_last()?;
-    let mut out = others
-        .iter()
+/// The rules of what is inside of a list or map, as one expression over `item`.
+fn expression(within: &Within) -> String {
+    let mut calls = within.rules.iter().map(call);
+    let last = calls.next_back().map(|call| call.on_item());
+    let mut out = calls
         .map(|call| format!("{}?; ", call.on_item()))
         .collect::<String>();
-    out.push_str(&last.on_item());
-    if !others.is_empty() {
+    let is_block = !out.is_empty();
+    out.push_str(&last.unwrap_or_default());
+    if is_block {
         out = format!("{{ {out} }}");
     }
-    if item.nullable {
+    if within.nullable {
         out = format!("::logpipe::rules::present(item, |item| {out})");
     }
-    Some(out)
+    out
 }
 
 /// A function of `::logpipe::rules` and what it takes besides the value.
@@ -132,58 +130,34 @@ impl Call {
     }
 }
 
-fn calls(catalog: &Catalog, rules: &Rules) -> Vec<Call> {
-    let own = rules
-        .checks
-        .iter()
-        .filter_map(|check| check_call(catalog, check, &rules.ty));
-    let inner = match &rules.ty {
-        Ty::List(item) => expression(catalog, item).map(|inner| ("each", inner)),
-        Ty::Map(item) => expression(catalog, item).map(|inner| ("values", inner)),
-        _ => None,
-    };
-    let inner = inner.map(|(rule, inner)| Call {
-        rule,
-        argument: Some(format!("|item| {inner}")),
-    });
-    own.chain(inner).collect()
-}
-
-/// None where the Rust type says it already.
-fn check_call(catalog: &Catalog, check: &Check, ty: &Ty) -> Option<Call> {
-    let (rule, argument) = match check {
-        Check::MinChars(count) => ("min_chars", count_literal(*count)),
-        Check::MaxChars(count) => ("max_chars", count_literal(*count)),
-        Check::Pattern { regex, .. } => ("pattern", literal::string(regex)),
-        Check::Min(bound) => ("min", bound_literal(catalog, bound, Decimal::ceil, ty)?),
-        Check::Max(bound) => ("max", bound_literal(catalog, bound, Decimal::floor, ty)?),
-        Check::Above(bound) => ("above", bound_literal(catalog, bound, Decimal::floor, ty)?),
-        Check::Below(bound) => ("below", bound_literal(catalog, bound, Decimal::ceil, ty)?),
-        Check::MultipleOf(step) => match (integer(catalog, ty), literal::integer_step(step)) {
-            (None, _) => ("multiple_of", literal::string(&step.to_string())),
-            (Some(_), Some(1)) => return None,
-            (Some(integer), Some(step)) if step <= literal::range(integer).1 => {
-                ("multiple_of", literal::integer(step))
-            }
-            // No multiple but zero fits the type.
-            (Some(_), _) => ("equals", "0".to_owned()),
-        },
-        Check::MinItems(count) => ("min_items", count_literal(*count)),
-        Check::MaxItems(count) => ("max_items", count_literal(*count)),
-        Check::UniqueItems => {
-            return Some(Call {
+fn call(rule: &Rule) -> Call {
+    let (rule, argument) = match rule {
+        Rule::MinChars(count) => ("min_chars", count_literal(*count)),
+        Rule::MaxChars(count) => ("max_chars", count_literal(*count)),
+        Rule::Pattern(regex) => ("pattern", literal::string(regex)),
+        Rule::Min(bound) => ("min", bound_literal(bound)),
+        Rule::Max(bound) => ("max", bound_literal(bound)),
+        Rule::Above(bound) => ("above", bound_literal(bound)),
+        Rule::Below(bound) => ("below", bound_literal(bound)),
+        Rule::MultipleOf(step) => ("multiple_of", bound_literal(step)),
+        Rule::Equals(constant) => ("equals", const_literal(constant)),
+        Rule::MinItems(count) => ("min_items", count_literal(*count)),
+        Rule::MaxItems(count) => ("max_items", count_literal(*count)),
+        Rule::MinProperties(count) => ("min_properties", count_literal(*count)),
+        Rule::MaxProperties(count) => ("max_properties", count_literal(*count)),
+        Rule::Each(within) => ("each", format!("|item| {}", expression(within))),
+        Rule::Values(within) => ("values", format!("|item| {}", expression(within))),
+        Rule::UniqueItems => {
+            return Call {
                 rule: "unique_items",
                 argument: None,
-            });
+            };
         }
-        Check::MinProperties(count) => ("min_properties", count_literal(*count)),
-        Check::MaxProperties(count) => ("max_properties", count_literal(*count)),
-        Check::Const(value) => ("equals", const_literal(catalog, value, ty)?),
     };
-    Some(Call {
+    Call {
         rule,
         argument: Some(argument),
-    })
+    }
 }
 
 fn count_literal(count: u64) -> String {
@@ -191,44 +165,17 @@ fn count_literal(count: u64) -> String {
 }
 
 /// Integers compare with integers, floats with the exact decimal.
-fn bound_literal(
-    catalog: &Catalog,
-    bound: &Decimal,
-    round: fn(&Decimal) -> i128,
-    ty: &Ty,
-) -> Option<String> {
-    match integer(catalog, ty) {
-        Some(integer) => {
-            let bound = round(bound);
-            let (low, high) = literal::range(integer);
-            (low..=high)
-                .contains(&bound)
-                .then(|| literal::integer(bound))
-        }
-        None => Some(literal::string(&bound.to_string())),
+fn bound_literal(bound: &Bound) -> String {
+    match bound {
+        Bound::Integer(bound) => literal::integer(*bound),
+        Bound::Decimal(bound) => literal::string(&bound.to_string()),
     }
 }
 
-fn const_literal(catalog: &Catalog, value: &Value, ty: &Ty) -> Option<String> {
-    match value {
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Number(number) => Some(match integer(catalog, ty) {
-            Some(_) => literal::integer(number.floor()),
-            None => literal::float(number),
-        }),
-        // A const string is an enum of one, and null is the field's presence.
-        Value::Null | Value::String(_) | Value::List(_) | Value::Object(_) => None,
-    }
-}
-
-/// The integer that a type is, behind its name if it has one.
-fn integer(catalog: &Catalog, ty: &Ty) -> Option<Integer> {
-    match ty {
-        Ty::Integer(integer) => Some(*integer),
-        Ty::Named(id) => match &catalog.types[id.0].shape {
-            Shape::Newtype(rules) => integer(catalog, &rules.ty),
-            _ => None,
-        },
-        _ => None,
+fn const_literal(constant: &Constant) -> String {
+    match constant {
+        Constant::Bool(value) => value.to_string(),
+        Constant::Integer(value) => literal::integer(*value),
+        Constant::Float(value) => literal::float(value),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod generate;
 pub mod lag;
@@ -9,6 +10,7 @@ pub mod list;
 pub mod new;
 pub mod offsets;
 pub mod parked;
+pub mod send;
 pub mod tail;
 pub mod topics;
 pub mod versions;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use logpipe::envelope;
 use logpipe::record::{Record, Start};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Outcome};
 use crate::log::{Operated, outside};
 use crate::output::{Output, Row};
+use crate::progress::bar;
 use crate::{Shared, log};
 
 /// How many messages of each type and version a topic still holds, and when the oldest and youngest of them were
@@ -38,7 +39,7 @@ const BUDGET: Budget = Budget {
 pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) -> Outcome {
     let operated = log::open(shared).await?;
     let lanes = operated.lanes(&arguments.topic).await?;
-    let progress = bar(lanes.iter().map(|lane| lane.count).sum());
+    let progress = bar(lanes.iter().map(|lane| lane.count).sum(), "records");
     let mut found = BTreeMap::new();
     for lane in &lanes {
         scan(&operated, lane, &progress, &mut found).await?;
@@ -46,19 +47,6 @@ pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) ->
     progress.finish_and_clear();
     let rows = found.into_iter().map(|(kind, seen)| Line { kind, seen });
     output.rows(&rows.collect::<Vec<_>>())
-}
-
-/// Drawn on standard error, where that is a terminal; else nothing.
-fn bar(records: Option<u64>) -> ProgressBar {
-    let (bar, template) = match records {
-        Some(records) => (
-            ProgressBar::new(records),
-            "{bar:40} {pos} of {len} records, {eta} left",
-        ),
-        None => (ProgressBar::new_spinner(), "{spinner} {pos} records"),
-    };
-    let style = ProgressStyle::with_template(template);
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Counts a lane's records up to the one that was its last when we began: more may be written all the time.

@@ -2,12 +2,14 @@
 //!
 //! - `schemas`: add, check, generate, list
 //! - `operations`: topics, tail, versions, lag, offsets, parked, on a real log and a real database
+//! - `send`: send, and that it judges as generated code does
 //! - `settings`: config
 //! - `manners`: usage, closed pipes, colours, help
 
 mod manners;
 mod operations;
 mod schemas;
+mod send;
 mod settings;
 
 use std::ffi::OsStr;

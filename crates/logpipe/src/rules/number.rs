@@ -59,7 +59,8 @@ macro_rules! integers {
     )* };
 }
 
-integers!(u8 u16 u32 u64 i8 i16 i32 i64);
+// The last is for values that have no type of their own: a schema's integers fit the others.
+integers!(u8 u16 u32 u64 i8 i16 i32 i64 i128);
 
 impl Scalar for bool {
     type Bare = Self;
@@ -90,7 +91,7 @@ impl Equal<f64> for f64 {
 }
 
 /// A decimal as JSON spells it.
-impl Bound<f64> for &'static str {
+impl Bound<f64> for &str {
     fn compare(self, value: f64) -> Option<Ordering> {
         let text = FloatText::of(value)?;
         Some(Decimal::parse(text.as_str())?.cmp(&Decimal::parse(self)?))

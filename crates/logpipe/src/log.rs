@@ -26,6 +26,40 @@ impl Log {
             #[cfg(feature = "local")]
             config::Backend::Local => Self::local(&config.log.dir).await,
             config::Backend::Memory => Ok(Self::memory()),
+            #[cfg(feature = "kafka")]
+            config::Backend::Kafka => {
+                let config::Kafka {
+                    bootstrap_servers,
+                    session_timeout_ms,
+                    buffer_bytes,
+                    client,
+                } = &config.kafka;
+                let millis = std::time::Duration::from_millis;
+                let mut kafka = crate::kafka::Kafka::builder(bootstrap_servers)
+                    .session_timeout(millis(session_timeout_ms.get().into()))
+                    .drain(millis(config.consumer.drain_ms))
+                    .buffer(buffer_bytes.get() as usize);
+                for (key, value) in client.reveal() {
+                    kafka = kafka.client(key, value);
+                }
+                Ok(Self::new(kafka.build()?))
+            }
+            #[cfg(feature = "kinesis")]
+            config::Backend::Kinesis => {
+                let config::Kinesis {
+                    region,
+                    endpoint_url,
+                    leases,
+                } = &config.kinesis;
+                let mut settings = crate::kinesis::Settings::new().leases(leases);
+                if let Some(region) = region {
+                    settings = settings.region(region);
+                }
+                if let Some(endpoint_url) = endpoint_url {
+                    settings = settings.endpoint_url(endpoint_url);
+                }
+                Ok(Self::new(crate::kinesis::Kinesis::open(settings).await?))
+            }
             #[allow(unreachable_patterns)]
             absent => Err(crate::Error::permanent(format!(
                 "log.backend is `{absent}`, which this program was built without: build it with logpipe's feature \

@@ -26,9 +26,8 @@ use crate::{Shared, log, progress};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  echo '{\"uuid\": \"12345678-1234-4678-9234-567812345678\", \"first_name\": \"Joe\", \"last_name\": \"Schmoe\"}' |
-    logpipe send nouns --type person --version 1
   logpipe send nouns --type thing --dry-run < things.jsonl    # checks every line, sends none
+  logpipe send nouns --type person --version 2 < people.jsonl
   logpipe send orders --type order --key-field customer < orders.jsonl")]
 pub struct Arguments {
     /// The topic.

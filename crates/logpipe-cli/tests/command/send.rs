@@ -348,13 +348,16 @@ fn lines(good: &str) -> Vec<String> {
     lines
 }
 
+/// A record's key and value.
+type Pair = (Option<Vec<u8>>, Vec<u8>);
+
 /// What the generated code says: the record that it would send, or path and reason.
 fn judged<A: AnyOf>(
     message_type: &str,
     version: u32,
     line: &str,
     format: Format,
-) -> Result<(Option<Vec<u8>>, Vec<u8>), Option<(String, String)>> {
+) -> Result<Pair, Option<(String, String)>> {
     let value =
         format!("json:{{\"type\":\"{message_type}\",\"version\":{version},\"message\":{line}}}");
     // What breaks the envelope too has other words: that it is refused is all that can be compared.

@@ -19,6 +19,8 @@ pub struct Kafka {
     pub bootstrap_servers: String,
     /// How long a member of a group may be silent before its lanes go to others, in milliseconds.
     pub session_timeout_ms: NonZeroU32,
+    /// How many bytes of records a consumer fetches ahead, over all its lanes together.
+    pub buffer_bytes: NonZeroU32,
     /// Settings of librdkafka, as its documentation spells them: a table `[kafka.client]`, or one variable for each,
     /// such as `LOGPIPE_KAFKA_CLIENT_SASL_PASSWORD`. Values of passwords, keys, tokens and the like are never shown.
     pub client: Client,
@@ -29,6 +31,7 @@ impl Default for Kafka {
         Self {
             bootstrap_servers: "localhost:9092".into(),
             session_timeout_ms: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
+            buffer_bytes: NonZeroU32::new(64 << 20).unwrap_or(NonZeroU32::MIN),
             client: Client::default(),
         }
     }

@@ -141,7 +141,8 @@ impl<S: Store> Consumer<S> {
         });
         let (stop, asked) = watch::channel(false);
         let board = Board::new(consumer.name().unwrap_or_default(), consumer.guarantee());
-        let running = consumer.run(Arc::new(board), Budget::new(BUFFER_BYTES), Stop(asked));
+        let buffer_bytes = consumer.buffer_bytes.unwrap_or(BUFFER_BYTES);
+        let running = consumer.run(Arc::new(board), Budget::new(buffer_bytes), Stop(asked));
         Deliveries {
             arriving,
             running: Some(tokio::spawn(running)),

@@ -48,6 +48,8 @@ pub struct LaneHealth {
     pub state: LaneState,
     /// Everything up to here is settled.
     pub cursor: Option<Cursor>,
+    /// Bytes of records that were fetched and are not settled.
+    pub buffered_bytes: usize,
 }
 
 /// What a lane does.
@@ -113,6 +115,7 @@ struct Status {
     since: Instant,
     beat: Instant,
     cursor: Option<Cursor>,
+    buffered_bytes: usize,
 }
 
 /// Where redriving stands on the board: like a lane, so that a consumer is not idle while parked records go again.
@@ -178,6 +181,7 @@ impl Board {
             since: now,
             beat: now,
             cursor: None,
+            buffered_bytes: 0,
         });
         status.beat = now;
         if status.state != state {
@@ -196,9 +200,13 @@ impl Board {
         }
     }
 
-    pub(crate) fn cursor(&self, lane: &LaneId, cursor: &Cursor) {
+    /// How far the lane is, and what it holds.
+    pub(crate) fn cursor(&self, lane: &LaneId, cursor: &Cursor, buffered_bytes: usize) {
         if let Some(status) = self.lanes().get_mut(lane) {
-            status.cursor = Some(cursor.clone());
+            status.buffered_bytes = buffered_bytes;
+            if status.cursor.as_ref() != Some(cursor) {
+                status.cursor = Some(cursor.clone());
+            }
         }
     }
 
@@ -296,6 +304,7 @@ impl Board {
                         status.state.clone()
                     },
                     cursor: status.cursor.clone(),
+                    buffered_bytes: status.buffered_bytes,
                 })
                 .collect(),
         }

@@ -444,6 +444,8 @@ impl<T> Lane<T> {
                     slot.state = State::Settled;
                     slot.content = None;
                     let size = slot.size;
+                    // Keys are slices of what the source handed over: one would keep all of it.
+                    slot.key = None;
                     self.size -= size;
                     self.unblock(seq, key);
                 }
@@ -486,6 +488,11 @@ impl<T> Lane<T> {
     /// No record from this one on begins; retries that already wait go on.
     pub(crate) fn hold_from(&mut self, seq: u64) {
         self.held = Some(self.held.map_or(seq, |held| held.min(seq)));
+    }
+
+    /// No record begins; retries that already wait go on.
+    pub(crate) fn hold_all(&mut self) {
+        self.hold_from(self.first);
     }
 
     /// Goes on.

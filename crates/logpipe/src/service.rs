@@ -23,7 +23,8 @@ pub struct Service {
     consumers: Vec<Member>,
     producers: Vec<Producer>,
     boards: Monitor,
-    buffer_bytes: usize,
+    buffer_bytes: Option<usize>,
+    configured_bytes: Option<usize>,
 }
 
 struct Member {
@@ -89,7 +90,8 @@ impl Service {
             consumers: Vec::new(),
             producers: Vec::new(),
             boards: Monitor::default(),
-            buffer_bytes: BUFFER_BYTES,
+            buffer_bytes: None,
+            configured_bytes: None,
         }
     }
 
@@ -98,6 +100,7 @@ impl Service {
         let group = consumer.name().map(str::to_owned);
         let board = Board::new(group.as_deref().unwrap_or_default(), consumer.guarantee());
         self.boards.0.push(Arc::new(board));
+        self.configured_bytes = self.configured_bytes.max(consumer.buffer_bytes);
         self.consumers.push(Member {
             group,
             topics: consumer.topics().to_vec(),
@@ -113,9 +116,10 @@ impl Service {
         self
     }
 
-    /// Bytes that all lanes of this service may buffer, together.
+    /// Bytes that all lanes of this service may buffer, together, each an equal part; what consumers were configured with
+    /// where this is not said. A record that is larger than a lane's part comes alone.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.buffer_bytes = bytes;
+        self.buffer_bytes = Some(bytes);
         self
     }
 
@@ -150,7 +154,11 @@ impl Service {
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Outcome> {
         self.check()?;
         let (asking, asked) = watch::channel(false);
-        let budget = Budget::new(self.buffer_bytes);
+        let budget = Budget::new(
+            self.buffer_bytes
+                .or(self.configured_bytes)
+                .unwrap_or(BUFFER_BYTES),
+        );
         let mut tasks = JoinSet::new();
         for (member, board) in self.consumers.into_iter().zip(&self.boards.0) {
             tasks.spawn((member.run)(

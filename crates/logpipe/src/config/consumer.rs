@@ -1,11 +1,11 @@
 //! `[consumer]`: how are messages handled, and what becomes of those that can't be?
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::consumer::Settings;
+use crate::consumer::{BUFFER_BYTES, Settings, breaker};
 use crate::policy::{OnGap, Order, Policies, Policy};
 use crate::record::Start;
 use crate::retry;
@@ -29,6 +29,8 @@ pub struct Consumer {
     pub window: NonZeroU32,
     /// How many records share one transaction at most.
     pub run: NonZeroU32,
+    /// How many bytes of records all lanes of the process may hold together.
+    pub buffer_bytes: NonZeroUsize,
     /// How old a record has to be before it is handled, in milliseconds.
     pub min_lag_ms: u64,
     /// How long draining may take at shutdown, in milliseconds.
@@ -39,6 +41,14 @@ pub struct Consumer {
     pub parked_max: u64,
     /// How many records of one key may be parked; then its lane holds instead.
     pub parked_per_key_max: u64,
+    /// Lanes are held when this share of recent records would be parked, in percent; above 100 never.
+    pub breaker_percent: u32,
+    /// How many recent records the breaker looks at.
+    pub breaker_window: NonZeroU32,
+    /// How many of them would be parked, at least, before lanes are held.
+    pub breaker_minimum: NonZeroU32,
+    /// How long the breaker holds lanes, in milliseconds; then they go on by themselves.
+    pub breaker_pause_ms: u64,
     /// Ends the consumer when it has had nothing to do for so long, in milliseconds; without it, it runs on.
     pub idle_timeout_ms: Option<u64>,
     /// Where a group without a stored position begins: `earliest`, `latest` or a time such as `2024-01-02T03:04:05Z`.
@@ -86,6 +96,12 @@ impl Consumer {
             save_interval_ms: self.save_interval_ms,
             parked_max: self.parked_max,
             parked_per_key_max: self.parked_per_key_max,
+            breaker: breaker::Settings {
+                percent: self.breaker_percent,
+                window: self.breaker_window.get() as usize,
+                minimum: self.breaker_minimum.get() as usize,
+                pause_ms: self.breaker_pause_ms,
+            },
             policies: Policies {
                 on_malformed: self.on_malformed,
                 on_unknown_format: self.on_unknown_format,
@@ -125,11 +141,16 @@ impl Default for Consumer {
             retry_longest_delay_ms: defaults.retry.longest_delay_ms,
             window: at_least_one(whole(defaults.window)),
             run: at_least_one(whole(defaults.run)),
+            buffer_bytes: NonZeroUsize::new(BUFFER_BYTES).unwrap_or(NonZeroUsize::MIN),
             min_lag_ms: defaults.min_lag_ms,
             drain_ms: defaults.drain_ms,
             save_interval_ms: defaults.save_interval_ms,
             parked_max: defaults.parked_max,
             parked_per_key_max: defaults.parked_per_key_max,
+            breaker_percent: defaults.breaker.percent,
+            breaker_window: at_least_one(whole(defaults.breaker.window)),
+            breaker_minimum: at_least_one(whole(defaults.breaker.minimum)),
+            breaker_pause_ms: defaults.breaker.pause_ms,
             idle_timeout_ms: None,
             start: Start::default(),
             order: defaults.order,

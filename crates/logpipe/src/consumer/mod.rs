@@ -1,5 +1,6 @@
 //! A consumer: what it reads, who handles it, and by what rules.
 
+pub mod breaker;
 mod dead_letter;
 mod driver;
 mod offer;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use self::breaker::Breaker;
 use self::dead_letter::DeadLetter;
 use self::quota::Quota;
 pub(crate) use self::quota::{BUFFER_BYTES, Budget};
@@ -59,6 +61,8 @@ pub struct Consumer<S: Store = Broker> {
     idle_timeout: Option<Duration>,
     require: Option<Guarantee>,
     clock: Clock,
+    /// As it was configured, for the whole process.
+    pub(crate) buffer_bytes: Option<usize>,
 }
 
 impl Consumer<Broker> {
@@ -86,6 +90,7 @@ impl<S: Store> Consumer<S> {
             idle_timeout: None,
             require: None,
             clock: Clock::system(),
+            buffer_bytes: None,
         }
     }
 
@@ -191,7 +196,8 @@ impl<S: Store> Consumer<S> {
     /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. It
     /// replaces what was set before; what the program itself prefers belongs into the defaults that it loads its
     /// configuration with.
-    pub fn configure(self, config: &crate::config::Consumer) -> Self {
+    pub fn configure(mut self, config: &crate::config::Consumer) -> Self {
+        self.buffer_bytes = Some(config.buffer_bytes.get());
         let configured = self.settings(config.settings()).start(config.start.clone());
         match config.idle_timeout_ms {
             Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
@@ -374,6 +380,7 @@ impl<S: Store> Consumer<S> {
                     .dead_letter
                     .map(|topic| DeadLetter::new(self.subscription.clone(), topic)),
                 start: self.start,
+                breaker: Breaker::new(self.settings.breaker.clone()),
                 settings: self.settings,
                 board,
                 quota: Quota::new(self.limit),
@@ -404,6 +411,7 @@ struct Shared<S: Store> {
     settings: Settings,
     rules: Arc<Rules>,
     board: Arc<Board>,
+    breaker: Breaker,
     quota: Quota,
     budget: Budget,
     clock: Clock,

@@ -94,19 +94,100 @@ pub(crate) const BUFFER_BYTES: usize = 64 << 20;
 #[derive(Clone)]
 pub(crate) struct Budget {
     bytes: usize,
-    pub(crate) lanes: Arc<AtomicUsize>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Default)]
+struct Pool {
+    lanes: AtomicUsize,
+    /// Reserved and held by all of them.
+    used: AtomicUsize,
 }
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             bytes,
-            lanes: Arc::default(),
+            pool: Arc::default(),
         }
     }
 
-    /// What one lane may hold now.
-    pub(crate) fn share(&self) -> usize {
-        self.bytes / self.lanes.load(Ordering::Relaxed).max(1)
+    /// For one more lane.
+    pub(crate) fn share(&self) -> Share {
+        self.pool.lanes.fetch_add(1, Ordering::AcqRel);
+        Share {
+            budget: self.clone(),
+            held: 0,
+        }
+    }
+}
+
+/// One lane's part of the budget: an equal one, and no more than the others have left, whose parts were larger while
+/// there were fewer lanes.
+pub(crate) struct Share {
+    budget: Budget,
+    held: usize,
+}
+
+impl Share {
+    /// Reserves what the lane may fetch now, until [`Share::hold`] says what came of it. A lane that holds nothing may
+    /// always fetch one record, whatever the others hold, or it would wait for lanes that may be stuck.
+    pub(crate) fn reserve(&mut self) -> usize {
+        let Budget { bytes, pool } = &self.budget;
+        let equal = bytes / pool.lanes.load(Ordering::Acquire).max(1);
+        let room = equal.saturating_sub(self.held);
+        let least = usize::from(self.held == 0);
+        let reserving = |used: usize| room.min(bytes.saturating_sub(used)).max(least);
+        let used = pool
+            .used
+            .update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                used + reserving(used)
+            });
+        let reserved = reserving(used);
+        self.held += reserved;
+        reserved
+    }
+
+    /// The lane holds this much.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        let used = &self.budget.pool.used;
+        if bytes > self.held {
+            used.fetch_add(bytes - self.held, Ordering::AcqRel);
+        } else {
+            used.fetch_sub(self.held - bytes, Ordering::AcqRel);
+        }
+        self.held = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.hold(0);
+        self.budget.pool.lanes.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_share_equally_and_later_ones_get_what_is_left() {
+        let budget = Budget::new(1_000);
+        let mut first = budget.share();
+        assert_eq!(first.reserve(), 1_000);
+        first.hold(900);
+        let mut second = budget.share();
+        assert_eq!(second.reserve(), 100, "what the first leaves of it");
+        second.hold(100);
+        assert_eq!((first.reserve(), second.reserve()), (0, 0));
+        let mut third = budget.share();
+        assert_eq!(third.reserve(), 1, "one record, so that it goes on");
+        third.hold(40);
+        assert_eq!(third.reserve(), 0);
+        first.hold(0);
+        assert_eq!(third.reserve(), 1_000 / 3 - 40);
+        drop((first, third));
+        assert_eq!(second.reserve(), 900);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::breaker;
 use crate::policy::{OnGap, Order, Policies};
 use crate::retry;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub parked_max: u64,
     /// Parked records of one key; the same.
     pub parked_per_key_max: u64,
+    /// When lanes are held instead of parking more records.
+    pub breaker: breaker::Settings,
     /// What becomes of records that can't be handled.
     pub policies: Policies,
     /// What happens when a stored position is outside the log.
@@ -50,6 +53,7 @@ impl Default for Settings {
             save_interval_ms: 200,
             parked_max: 100_000,
             parked_per_key_max: 10_000,
+            breaker: breaker::Settings::default(),
             policies: Policies::default(),
             on_gap: OnGap::Hold,
         }

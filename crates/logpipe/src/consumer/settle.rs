@@ -1,5 +1,7 @@
 //! What becomes of each record of a run: the match that decides, in one place.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -13,12 +15,17 @@ use crate::policy::Policy;
 use crate::store::{Park, Reason};
 use crate::{Error, Result, Store};
 
+/// A lane that reached a cap looks again.
+const RECHECK: Duration = Duration::from_secs(10);
+
 /// Fates of a run's records, and what its transaction has to write.
 pub(super) struct Settling<'a, S: Store> {
     shared: &'a Shared<S>,
     now: Instant,
     entries: Vec<Entry>,
     parks: Vec<(usize, Park)>,
+    /// Of each settled record that says something about the records at large: whether it is parked.
+    recent: Vec<bool>,
     outcome: Outcome,
 }
 
@@ -44,8 +51,8 @@ pub(super) struct Outcome {
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) why: String,
-    /// Too much is parked, which may pass.
-    pub(super) passing: bool,
+    /// Too much is parked, which may pass: when to look again.
+    pub(super) until: Option<Instant>,
 }
 
 impl<'a, S: Store> Settling<'a, S> {
@@ -55,6 +62,7 @@ impl<'a, S: Store> Settling<'a, S> {
             now,
             entries: Vec::new(),
             parks: Vec::new(),
+            recent: Vec::new(),
             outcome: Outcome::default(),
         }
     }
@@ -77,6 +85,7 @@ impl<'a, S: Store> Settling<'a, S> {
         let fate = match verdict {
             Verdict::Handled => {
                 handled = true;
+                self.recent.push(false);
                 Fate::Settled
             }
             Verdict::Ignored => {
@@ -130,14 +139,26 @@ impl<'a, S: Store> Settling<'a, S> {
         let (topic, lane) = (record.lane.topic(), record.lane.shard());
         let position = &record.position;
         match policy {
-            Policy::Park => self.park(job, reason),
+            Policy::Park => {
+                let breaker = &self.shared.breaker;
+                match breaker.park(self.now, &self.recent, &reason.kind) {
+                    Ok(()) => {
+                        self.recent.push(true);
+                        self.park(job, reason)
+                    }
+                    Err(open) => {
+                        self.hold(job.seq, open.why, Some(open.until));
+                        Fate::Back
+                    }
+                }
+            }
             Policy::Skip => {
                 warn!(topic, lane, %position, reason = reason.kind, "skipped, as its policy says: {}", reason.text);
                 self.outcome.tally.skipped += 1;
                 Fate::Settled
             }
             Policy::Hold => {
-                self.hold(job.seq, format!("at {position}: {}", reason.text), false);
+                self.hold(job.seq, format!("at {position}: {}", reason.text), None);
                 Fate::Back
             }
             Policy::Stop => {
@@ -150,9 +171,9 @@ impl<'a, S: Store> Settling<'a, S> {
         }
     }
 
-    fn hold(&mut self, seq: u64, why: String, passing: bool) {
+    fn hold(&mut self, seq: u64, why: String, until: Option<Instant>) {
         if self.outcome.held.as_ref().is_none_or(|held| seq < held.seq) {
-            self.outcome.held = Some(Held { seq, why, passing });
+            self.outcome.held = Some(Held { seq, why, until });
         }
     }
 
@@ -246,7 +267,8 @@ impl<'a, S: Store> Settling<'a, S> {
                     let entry = &mut self.entries[index];
                     entry.fate = Fate::Back;
                     let seq = entry.job.seq;
-                    self.hold(seq, format!("{why}; redrive or drop some"), true);
+                    let until = Some(self.now + RECHECK);
+                    self.hold(seq, format!("{why}; redrive or drop some"), until);
                 }
             }
         }
@@ -347,6 +369,7 @@ impl<'a, S: Store> Settling<'a, S> {
             }
         }
         lane.settled(self.now, &fates);
+        self.shared.breaker.settled(self.recent);
         outcome
     }
 }

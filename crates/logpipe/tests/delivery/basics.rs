@@ -1,10 +1,13 @@
 //! Routing, policies, bounds, and what a service refuses to start.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use logpipe::policy::Policy;
 use logpipe::store::{Administration, Filter, Guarantee, Memory};
-use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store, memory};
+use tokio::sync::Semaphore;
 
 use crate::note::{Note, Note2, Note3, Seen, Stranger, note};
 
@@ -231,5 +234,66 @@ async fn what_can_not_work_does_not_start() {
     for (service, words) in table {
         let error = service.run().await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
+    }
+}
+
+/// Eight lanes wait with more than fits, one key is stuck: what they hold together stays within the budget, and all of it
+/// is handled in the end.
+#[tokio::test(start_paused = true)]
+async fn lanes_hold_no_more_than_the_budget_together() {
+    const BUDGET: usize = 1 << 20;
+    let log = Log::new(memory::Memory::with(memory::Settings {
+        lanes: 8,
+        ..memory::Settings::default()
+    }));
+    let (store, seen) = (Memory::new(), Seen::default());
+    let padding = "x".repeat(10_000);
+    let notes: Vec<Note> = (0..800)
+        .map(|n| note(&format!("k{}{padding}", n % 50), n))
+        .collect();
+    send(&log, &notes).await;
+    let open = Arc::new((AtomicBool::new(false), Semaphore::new(0)));
+    let consumer = Consumer::with_store(log.source("notes"), store)
+        .group("test")
+        .on_with(
+            (seen.clone(), open.clone()),
+            async |(seen, open), note: Note, _cx| {
+                if note.id.starts_with("k7x") && !open.0.load(Ordering::Relaxed) {
+                    return Err(Error::msg("not yet"));
+                }
+                let _ = open.1.acquire().await?;
+                seen.push(&note);
+                Ok(())
+            },
+        )
+        .on(async |_: Note2, _| Ok(()))
+        .set(|settings| {
+            settings.attempt_deadline_ms = 0;
+            settings.retry.attempts = u32::MAX;
+            settings.retry.time_ms = u64::MAX;
+            settings.window = 400;
+        })
+        .stop_after(800);
+    let service = Service::new().with(consumer).buffer_bytes(BUDGET);
+    let monitor = service.monitor();
+    let running = tokio::spawn(service.run());
+    let held = || {
+        let lanes = monitor.health().consumers.remove(0).lanes;
+        lanes.iter().map(|lane| lane.buffered_bytes).sum::<usize>()
+    };
+    // Nothing is handled, then some are, then all but the stuck key.
+    for permits in [0, 5, 100, 100, Semaphore::MAX_PERMITS / 2] {
+        open.1.add_permits(permits);
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(held() <= BUDGET, "{} bytes", held());
+        }
+        assert!(held() > 0, "the stuck key's records wait");
+    }
+    open.0.store(true, Ordering::Relaxed);
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!((outcome.handled, held()), (800, 0));
+    for key in 0..50 {
+        assert!(seen.of(&format!("k{key}{padding}")).is_sorted());
     }
 }

@@ -320,3 +320,58 @@ async fn redriving_keeps_the_order_of_the_key() {
     pipe.send(&Note3).await;
     pipe.assert().held(1);
 }
+
+/// A cause that all records share parks a few of them, not the topic; and nobody has to come when it passes.
+#[tokio::test(start_paused = true)]
+async fn the_breaker_holds_all_lanes_until_the_cause_has_passed() {
+    const MINIMUM: usize = 20;
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    let notes: Vec<Note> = (0..400).map(|n| note(&format!("k{n}"), n)).collect();
+    send(&log, &notes).await;
+    let cured = Arc::new(AtomicBool::new(false));
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(
+            (seen.clone(), cured.clone()),
+            async |(seen, cured), note: Note, _cx| {
+                // A record that is bad by itself opens nothing.
+                if note.number == 399 || (note.number >= 100 && !cured.load(Ordering::Relaxed)) {
+                    return Err(Error::permanent("the schema registry answers nonsense"));
+                }
+                seen.push(&note);
+                Ok(())
+            },
+        )
+        .on(async |_: Note2, _| Ok(()))
+        .set(|settings| {
+            settings.breaker.window = 2 * MINIMUM;
+            settings.breaker.minimum = MINIMUM;
+            settings.breaker.pause_ms = 60_000;
+        })
+        .stop_after(400);
+    let service = Service::new().with(consumer);
+    let monitor = service.monitor();
+    let running = tokio::spawn(service.run());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let health = monitor.health();
+    for lane in &health.consumers[0].lanes {
+        let LaneState::Held(why) = &lane.state else {
+            panic!("{} is {}", lane.lane, lane.state);
+        };
+        assert!(why.contains("by the breaker, for 60000 ms"), "{why}");
+        assert!(why.contains("the newest as Refused"), "{why}");
+    }
+    let parked = health.consumers[0].parked;
+    assert!((1..MINIMUM as u64).contains(&parked), "{parked}");
+
+    // The next look finds it as it was, and parks no more than that again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let again = monitor.health().consumers[0].parked;
+    assert!(
+        (parked + 1..parked + MINIMUM as u64).contains(&again),
+        "{again}"
+    );
+    cured.store(true, Ordering::Relaxed);
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (399 - again, again + 1));
+}

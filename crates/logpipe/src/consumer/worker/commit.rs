@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Break, RECHECK, Step, Tenure, Worker};
+use super::{Break, Step, Tenure, Worker};
 use crate::Store;
 use crate::consumer::Shared;
 use crate::consumer::settle::Settling;
@@ -99,9 +99,7 @@ impl<S: Store> Worker<S> {
         let before = tenure.lane.cursor().clone();
         let outcome = settling.done(&mut tenure.lane);
         tenure.unsaved |= *tenure.lane.cursor() != before;
-        self.shared
-            .board
-            .cursor(&self.key.lane, tenure.lane.cursor());
+        self.show(tenure);
         let settled = outcome.tally.total();
         self.places = self.places.saturating_sub(settled);
         self.shared.quota.settled(settled);
@@ -119,7 +117,7 @@ impl<S: Store> Worker<S> {
             );
             tenure.lane.hold_from(held.seq);
             tenure.held = Some(held.why);
-            tenure.recheck = held.passing.then(|| Instant::now() + RECHECK);
+            tenure.recheck = held.until;
         }
         match outcome.stop {
             Some(error) => Err(Break::Stop(error)),

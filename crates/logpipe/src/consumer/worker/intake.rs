@@ -15,20 +15,19 @@ impl<S: Store> Worker<S> {
     /// Whether anything came.
     pub(super) async fn fetch(&mut self, tenure: &mut Tenure) -> Step<bool> {
         let room = tenure.lane.room();
-        let share = self
-            .shared
-            .budget
-            .share()
-            .saturating_sub(tenure.lane.size());
         // Half a window at a time: fetching costs a round trip whatever it returns.
-        if !tenure.more || room < self.shared.settings.window.div_ceil(2) || share == 0 {
+        if !tenure.more || room < self.shared.settings.window.div_ceil(2) {
             return Ok(false);
         }
         let budget = Budget {
             records: room,
-            bytes: share,
+            bytes: self.share.reserve(),
         };
+        if budget.bytes == 0 {
+            return Ok(false);
+        }
         let fetched = self.pulse.guard(tenure.reader.fetch(budget)).await?;
+        self.share.hold(tenure.lane.size());
         match fetched.context("reading the lane") {
             Ok(Fetched::Records(fetch)) => {
                 let came = !fetch.records.is_empty();
@@ -42,6 +41,7 @@ impl<S: Store> Worker<S> {
                 if let Some(through) = fetch.through {
                     tenure.lane.through(through);
                 }
+                self.show(tenure);
                 Ok(came)
             }
             Ok(Fetched::Ended) => {

@@ -17,7 +17,6 @@ mod pulse;
 mod run;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +25,7 @@ use tracing::{debug, warn};
 
 use self::pulse::Pulse;
 use super::Shared;
+use super::quota::Share;
 use super::router::Classified;
 use super::run::Job;
 use crate::error::Kind;
@@ -37,9 +37,6 @@ use crate::record::{Cursor, Record};
 use crate::source::{Assigned, Gap, LaneReader, Opened, backoff};
 use crate::store::LaneKey;
 use crate::{Error, Result, Store};
-
-/// A lane that reached a cap looks again.
-const RECHECK: Duration = Duration::from_secs(10);
 
 /// The longest wait between two tries of what is nobody's fault among the records: short enough that the lane is back
 /// soon after whatever it was has passed.
@@ -99,6 +96,7 @@ pub(super) struct Worker<S: Store> {
     troubles: u32,
     /// Taken from the quota by records that are not settled.
     places: u64,
+    share: Share,
     state: LaneState,
 }
 
@@ -133,6 +131,8 @@ impl<S: Store> Worker<S> {
         };
         Self {
             pulse: Pulse::new(shared.clone(), key.lane.clone(), command),
+            // Counted before any lane of the same assignment runs, for that one would take all.
+            share: shared.budget.share(),
             shared,
             key,
             troubles: 0,
@@ -143,9 +143,8 @@ impl<S: Store> Worker<S> {
 
     /// The life of the lane.
     pub(super) async fn work(mut self) -> Exit {
-        self.shared.budget.lanes.fetch_add(1, Ordering::Relaxed);
         self.set(LaneState::Starting);
-        let exit = loop {
+        loop {
             let mut tenure = None;
             let Err(broken) = self.tenure(&mut tenure).await else {
                 break Exit::Left;
@@ -153,6 +152,7 @@ impl<S: Store> Worker<S> {
             self.shared
                 .quota
                 .give_back(std::mem::take(&mut self.places));
+            self.share.hold(0);
             if let Err(broken) = self.mend(broken, &mut tenure).await {
                 match broken {
                     Break::Drain => self.release(tenure).await,
@@ -164,9 +164,7 @@ impl<S: Store> Worker<S> {
                 }
                 break Exit::Left;
             }
-        };
-        self.shared.budget.lanes.fetch_sub(1, Ordering::Relaxed);
-        exit
+        }
     }
 
     /// What the lane can go on from, if it is still ours; everything else is the end of its task. Of a tenure that the
@@ -211,7 +209,6 @@ impl<S: Store> Worker<S> {
             window: settings.window.max(1),
             run: settings.run.max(1),
         };
-        self.shared.board.cursor(&self.key.lane, &claim.cursor);
         let tenure = tenure.insert(Tenure {
             epoch: claim.epoch,
             lane: Lane::new(limits, settings.order, claim.cursor, claim.settled),
@@ -224,8 +221,10 @@ impl<S: Store> Worker<S> {
             recheck: None,
             ended: false,
         });
+        self.show(tenure);
         loop {
             self.pulse.obey()?;
+            self.break_off(tenure);
             let fetched = self.fetch(tenure).await?;
             let fresh = self.shared.quota.left();
             match tenure.lane.next(Instant::now(), fresh) {
@@ -254,6 +253,17 @@ impl<S: Store> Worker<S> {
                 }
             }
             self.save(tenure, false).await?;
+        }
+    }
+
+    /// Holds the lane where the breaker holds all of them.
+    fn break_off(&self, tenure: &mut Tenure) {
+        if tenure.held.is_none()
+            && let Some(open) = self.shared.breaker.open(Instant::now())
+        {
+            tenure.lane.hold_all();
+            tenure.held = Some(open.why);
+            tenure.recheck = Some(open.until);
         }
     }
 
@@ -334,6 +344,15 @@ impl<S: Store> Worker<S> {
             self.pulse.moment(Some(until)).await;
         }
         Ok(())
+    }
+
+    /// Says how far the lane is, and what it holds.
+    fn show(&mut self, tenure: &Tenure) {
+        let lane = &tenure.lane;
+        self.share.hold(lane.size());
+        self.shared
+            .board
+            .cursor(&self.key.lane, lane.cursor(), lane.size());
     }
 
     fn set(&mut self, state: LaneState) {

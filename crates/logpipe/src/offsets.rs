@@ -55,7 +55,7 @@ impl Offsets {
         Ok(if offset < self.first {
             Place::Outside(self.gap(GapKind::Expired, Some(self.first - offset)))
         } else if offset > self.next {
-            Place::Outside(self.gap(GapKind::Truncated, None))
+            Place::Outside(self.gap(GapKind::Truncated, Some(offset - self.next)))
         } else {
             Place::Offset(offset)
         })
@@ -115,8 +115,11 @@ mod tests {
             ("after:3", gap(GapKind::Expired, Some(1))),
             ("after:4", Place::Offset(5)),
             ("after:7", Place::Offset(8)),
-            ("after:8", gap(GapKind::Truncated, None)),
-            ("after:18446744073709551615", gap(GapKind::Truncated, None)),
+            ("after:8", gap(GapKind::Truncated, Some(1))),
+            (
+                "after:18446744073709551615",
+                gap(GapKind::Truncated, Some(u64::MAX - 8)),
+            ),
             ("closed", gap(GapKind::Recreated, None)),
             ("at:1970-01-01T00:00:50Z", gap(GapKind::Expired, None)),
             (

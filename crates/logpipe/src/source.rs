@@ -225,7 +225,8 @@ pub struct Gap {
     pub first: Option<Position>,
     /// The newest record there is now.
     pub last: Option<Position>,
-    /// How many records lie between what was settled and what is left, where it can be counted.
+    /// How many records are affected, where they can be counted: those that retention removed unsettled, those that were
+    /// settled and are lost, or all that a log holds which was made anew.
     pub missing: Option<u64>,
 }
 

@@ -187,7 +187,8 @@ pub(super) fn place(
     }
     let offsets = offsets(client, lane)?;
     if incarnation.is_some_and(|incarnation| incarnation != topic.id) {
-        let gap = offsets.gap(GapKind::Recreated, None);
+        let held = offsets.next - offsets.first;
+        let gap = offsets.gap(GapKind::Recreated, Some(held));
         return Ok((topic.id, Placed::Outside(gap)));
     }
     let placed = match offsets.place(cursor)? {

@@ -4,3 +4,7 @@
 mod broker;
 /// The suite that every log passes.
 mod conformance;
+/// Logs that do not go on where a consumer stands.
+mod gaps;
+/// What tests of consumers share.
+mod support;

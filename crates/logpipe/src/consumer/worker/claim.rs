@@ -2,7 +2,7 @@
 
 use super::{Step, Worker};
 use crate::consumer::Shared;
-use crate::record::Cursor;
+use crate::record::{Cursor, Start};
 use crate::source::{Gap, GapKind, Opened};
 use crate::store::{Claim, LaneKey};
 use crate::{Error, Result, Store};
@@ -16,13 +16,29 @@ impl<S: Store> Worker<S> {
     }
 
     /// The stored position belongs to another log, or to another incarnation of this one.
-    pub(super) fn other_log(&self, claim: &Claim) -> Option<Gap> {
-        let same = claim.cluster == self.key.cluster && claim.incarnation == self.key.incarnation;
-        (!same).then_some(Gap {
+    pub(super) fn is_another_log(&self, claim: &Claim) -> bool {
+        claim.cluster != self.key.cluster || claim.incarnation != self.key.incarnation
+    }
+
+    /// The gap between a log that is no more and the one that was assigned: all that it holds.
+    pub(super) async fn recreated(&mut self) -> Step<Gap> {
+        let (earliest, latest) = self
+            .persist("looking at the new log", |shared, key| async move {
+                let earliest = shared.source.resolve(&key.lane, &Start::Earliest).await?;
+                let latest = shared.source.resolve(&key.lane, &Start::Latest).await?;
+                Ok((earliest, latest))
+            })
+            .await?;
+        let (first, next) = (next_of(&earliest), next_of(&latest));
+        let missing = first
+            .zip(next)
+            .map(|(first, next)| next.saturating_sub(first));
+        let holds = |offset: Option<u64>| offset.filter(|_| missing > Some(0));
+        Ok(Gap {
             kind: GapKind::Recreated,
-            first: None,
-            last: None,
-            missing: None,
+            first: holds(first).map(Into::into),
+            last: holds(next).map(|next| (next - 1).into()),
+            missing,
         })
     }
 
@@ -36,6 +52,15 @@ impl<S: Store> Worker<S> {
     /// After a lost fence: the source knows whether the lane is still this member's.
     pub(super) async fn is_ours(&mut self, cursor: &Cursor) -> Step<bool> {
         Ok(!matches!(self.open(cursor).await?, Opened::NotOurs))
+    }
+}
+
+/// The offset that is read next behind a cursor, where the log counts its records.
+fn next_of(cursor: &Cursor) -> Option<u64> {
+    match cursor {
+        Cursor::Start => Some(0),
+        Cursor::After(position) => position.number()?.checked_add(1),
+        Cursor::At(_) | Cursor::Closed => None,
     }
 }
 

@@ -11,7 +11,35 @@ use crate::source::{Gap, GapKind};
 use crate::store::{Commit, Held, LaneKey, Settlement};
 use crate::{Error, Result, Store};
 
+impl Break {
+    /// What a log that does not go on where we stand asks for.
+    pub(super) fn outside(gap: Gap) -> Self {
+        match gap.kind {
+            GapKind::Recreated => Self::Another,
+            _ => Self::Gap(gap),
+        }
+    }
+}
+
 impl<S: Store> Worker<S> {
+    /// Waits until the source takes the lane away, which it does to assign it as what it is now. Going on behind the gap
+    /// here would store a position of the new log under the old one's name.
+    pub(super) async fn stand_back(&mut self) -> Step {
+        warn!(
+            topic = self.key.lane.topic(),
+            lane = self.key.lane.shard(),
+            incident = GapKind::Recreated.name(),
+            "the log was made anew, and the lane is assigned anew"
+        );
+        self.set(LaneState::Waiting("the log was made anew".into()));
+        loop {
+            match self.pulse.obey() {
+                Ok(()) | Err(Break::Gap(_)) => self.pulse.moment(None).await,
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
     /// Goes on behind the gap, or does not, as `on_gap` says.
     pub(super) async fn bridge(&mut self, gap: Gap) -> Step {
         let missing = gap

@@ -51,7 +51,7 @@ impl<S: Store> Worker<S> {
                 tenure.lane.end();
                 Ok(false)
             }
-            Ok(Fetched::OutOfRange(gap)) => Err(Break::Gap(gap)),
+            Ok(Fetched::OutOfRange(gap)) => Err(Break::outside(gap)),
             Err(error) => {
                 self.trouble(error).await?;
                 Ok(false)

@@ -73,6 +73,8 @@ enum Break {
     Anew,
     /// The log and the position do not fit.
     Gap(Gap),
+    /// What is under the topic's name is not what was assigned: the source takes the lane away and assigns it anew.
+    Another,
     /// A policy says stop.
     Stop(Error),
 }
@@ -160,7 +162,7 @@ impl<S: Store> Worker<S> {
                         self.release(tenure).await;
                         break Exit::Stopped(error);
                     }
-                    Break::Drop | Break::Anew | Break::Gap(_) => {}
+                    Break::Drop | Break::Anew | Break::Another | Break::Gap(_) => {}
                 }
                 break Exit::Left;
             }
@@ -185,6 +187,10 @@ impl<S: Store> Worker<S> {
                 *tenure = None;
                 self.bridge(gap).await
             }
+            Break::Another => {
+                *tenure = None;
+                self.stand_back().await
+            }
             end => Err(end),
         }
     }
@@ -192,7 +198,8 @@ impl<S: Store> Worker<S> {
     /// From the claim on; `Ok` when the lane has ended and is finished.
     async fn tenure(&mut self, tenure: &mut Option<Tenure>) -> Step {
         let claim = self.claim().await?;
-        if let Some(gap) = self.other_log(&claim) {
+        if self.is_another_log(&claim) {
+            let gap = self.recreated().await?;
             return Err(Break::Gap(gap));
         }
         fault::point(Point::AfterClaim);
@@ -201,7 +208,7 @@ impl<S: Store> Worker<S> {
         }
         let reader = match self.open(&claim.cursor).await? {
             Opened::Reader(reader) => reader,
-            Opened::OutOfRange(gap) => return Err(Break::Gap(gap)),
+            Opened::OutOfRange(gap) => return Err(Break::outside(gap)),
             Opened::NotOurs => return Err(Break::Drop),
         };
         let settings = &self.shared.settings;

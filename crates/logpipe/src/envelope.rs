@@ -59,6 +59,9 @@ struct Document<'a> {
     base: usize,
 }
 
+/// How several records begin that a Kinesis Producer Library put into one. No envelope begins so.
+const AGGREGATE: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
+
 /// Opens a record's value, `None` for a tombstone.
 ///
 /// A head in canonical form is believed for now: [`Body::decode`] reads the rest.
@@ -306,6 +309,9 @@ impl<'a> Document<'a> {
     #[inline]
     fn of(value: Option<&'a [u8]>) -> Result<Self, Rejected> {
         let value = value.ok_or(Rejected::Tombstone)?;
+        if value.starts_with(&AGGREGATE) {
+            return Err(Rejected::Aggregated);
+        }
         let colon = memchr::memchr(b':', value)
             .ok_or_else(|| Rejected::malformed("no colon between the format and the body"))?;
         let (code, body) = (&value[..colon], &value[colon + 1..]);

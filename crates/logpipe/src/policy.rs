@@ -127,6 +127,8 @@ impl Policies {
         match rejected {
             Rejected::Malformed { .. } => self.on_malformed,
             Rejected::UnknownFormat { .. } => self.on_unknown_format,
+            // Neither parked nor skipped, whatever is set: there are messages in it, and a later version reads them.
+            Rejected::Aggregated => Policy::Hold,
             Rejected::UnknownType { .. } => self.on_unknown_type,
             Rejected::UnknownVersion { .. } => self.on_unknown_version,
             Rejected::Retired { .. } => self.on_retired,

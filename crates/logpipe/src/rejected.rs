@@ -43,6 +43,11 @@ pub enum Rejected {
         /// Its code, where that is fit to print: `[a-z0-9_-]{1,32}`.
         code: Option<String>,
     },
+    /// Several records in one, as the Kinesis Producer Library aggregates them; nothing reads them yet.
+    #[error(
+        "an aggregate of several records, which this version does not read: switch aggregation off in the Kinesis Producer Library that sends it"
+    )]
+    Aggregated,
     /// The type is none that this program knows.
     #[error("unknown type {message_type}")]
     UnknownType {
@@ -95,6 +100,7 @@ impl Rejected {
         match self {
             Self::Malformed { .. } => "Malformed",
             Self::UnknownFormat { .. } => "UnknownFormat",
+            Self::Aggregated => "Aggregated",
             Self::UnknownType { .. } => "UnknownType",
             Self::UnknownVersion { .. } => "UnknownVersion",
             Self::Retired { .. } => "Retired",

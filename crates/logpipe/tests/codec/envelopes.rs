@@ -210,6 +210,31 @@ fn msgpack_envelopes_come_in_any_order_too() {
     assert!(matches!(body(value).value(), Err(Failure::Reopen)));
 }
 
+/// An aggregate of the Kinesis Producer Library holds bytes of any kind behind its magic, colons and whole envelopes too.
+#[test]
+fn an_aggregate_is_known_by_its_first_bytes() {
+    let envelope = br#"json:{"type":"note","version":1,"message":{}}"#;
+    for body in [
+        &b""[..],
+        b"\x0a\x01k\x1a\x04\x08\x00",
+        b":json:{}",
+        envelope,
+    ] {
+        let value = [b"\xf3\x89\x9a\xc2", body, &[7; 16]].concat();
+        for opened in [
+            envelope::open(Some(&value)),
+            envelope::open_exact(Some(&value)),
+        ] {
+            match opened {
+                Err(rejected @ Rejected::Aggregated) => {
+                    assert!(rejected.reason().contains("aggregate of several records"));
+                }
+                other => panic!("{body:02x?}: {other:?}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_format_is_named_only_when_it_is_fit_to_print() {
     let long = "x".repeat(33);

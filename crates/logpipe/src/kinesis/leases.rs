@@ -1,14 +1,16 @@
 //! What lies in the leases file of Kinesis: the groups' tables, and two things that only Kinesis has to remember.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteSynchronous;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
+use super::shards::Shard;
 use crate::db::File;
 use crate::lease::table::{self, from_millis, millis};
+use crate::lease::{LogLane, Row};
 use crate::record::{Cursor, LaneId};
 
 /// Members, leases, positions that groups keep beside them; and
@@ -51,7 +53,7 @@ pub(super) async fn beginnings(
     table: &mut SqliteConnection,
     group: &str,
     topic: &str,
-) -> sqlx::Result<BTreeSet<(String, String)>> {
+) -> sqlx::Result<BTreeMap<String, String>> {
     let rows = sqlx::query("SELECT shard, incarnation FROM beginnings WHERE grp = ? AND topic = ?")
         .bind(group)
         .bind(topic)
@@ -62,24 +64,61 @@ pub(super) async fn beginnings(
         .collect()
 }
 
-/// Remembers these shards as those that the stream began with for this group.
-pub(super) async fn begin(
+/// Holds what the group knows of a stream against the shards that the stream lists, and returns the lanes that the group
+/// did not finish and the stream no longer lists.
+///
+/// A stream that is new to the group begins here; so does one that was deleted and made again, which has shards of the
+/// same names that begin elsewhere.
+pub(super) async fn compare(
     table: &mut SqliteConnection,
     group: &str,
     topic: &str,
-    shards: impl Iterator<Item = (&str, &str)>,
+    listing: &[Shard],
+) -> sqlx::Result<BTreeMap<LaneId, LogLane>> {
+    let mut rows = table::rows(table, group).await?;
+    rows.retain(|lane, _| lane.topic() == topic);
+    let began = beginnings(table, group, topic).await?;
+    let is_new = began.is_empty() && rows.is_empty();
+    let is_another = listing.iter().any(|shard| {
+        let row = rows.get(&LaneId::new(topic, &shard.id));
+        let known = row.map(|row| &row.incarnation);
+        known
+            .or_else(|| began.get(&shard.id))
+            .is_some_and(|known| *known != shard.incarnation)
+    });
+    if is_new || is_another {
+        begin(table, group, topic, listing).await?;
+        return Ok(BTreeMap::new());
+    }
+    rows.retain(|lane, row| !row.finished && listing.iter().all(|shard| shard.id != lane.shard()));
+    let lane = |(lane, row): (LaneId, Row)| {
+        let log = LogLane {
+            incarnation: row.incarnation,
+            parents: Vec::new(),
+        };
+        (lane, log)
+    };
+    Ok(rows.into_iter().map(lane).collect())
+}
+
+/// Remembers these shards as those that the stream began with for this group.
+async fn begin(
+    table: &mut SqliteConnection,
+    group: &str,
+    topic: &str,
+    shards: &[Shard],
 ) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM beginnings WHERE grp = ? AND topic = ?")
         .bind(group)
         .bind(topic)
         .execute(&mut *table)
         .await?;
-    for (shard, incarnation) in shards {
+    for shard in shards {
         sqlx::query("INSERT INTO beginnings (grp, topic, shard, incarnation) VALUES (?, ?, ?, ?)")
             .bind(group)
             .bind(topic)
-            .bind(shard)
-            .bind(incarnation)
+            .bind(&shard.id)
+            .bind(&shard.incarnation)
             .execute(&mut *table)
             .await?;
     }

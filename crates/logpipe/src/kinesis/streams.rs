@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::db::Shared;
 use crate::lease::LogLane;
 use crate::lease::member::Lanes;
-use crate::lease::table;
 use crate::offsets::no_such_lane;
 use crate::record::{Cursor, LaneId, Start};
 use crate::source::{Gap, GapKind, Opened};
@@ -316,7 +315,9 @@ impl Streams {
                 Box::pin(async move { Ok(leases::beginnings(table, &group, &topic).await?) })
             })
             .await?;
-        Ok(began.contains(&(lane.shard().to_owned(), incarnation.to_owned())))
+        Ok(began
+            .get(lane.shard())
+            .is_some_and(|began| began == incarnation))
     }
 
     /// Tells the group's table which shards there are and what was seen, and asks it which it has that are gone.
@@ -346,34 +347,9 @@ impl Streams {
         let vanished = groups
             .write(move |table| {
                 Box::pin(async move {
-                    let rows = table::rows(table, &name).await?;
                     let mut vanished = BTreeMap::new();
                     for (topic, listing) in now.iter().filter(|(_, shards)| !shards.is_empty()) {
-                        let began = leases::beginnings(table, &name, topic).await?;
-                        let is_same_stream = listing.iter().any(|shard| {
-                            let row = rows.get(&LaneId::new(topic, &shard.id));
-                            row.is_some_and(|row| row.incarnation == shard.incarnation)
-                                || began.contains(&(shard.id.clone(), shard.incarnation.clone()))
-                        });
-                        if !is_same_stream {
-                            let shards = listing
-                                .iter()
-                                .map(|shard| (&*shard.id, &*shard.incarnation));
-                            leases::begin(table, &name, topic, shards).await?;
-                            continue;
-                        }
-                        let is_listed =
-                            |lane: &LaneId| listing.iter().any(|shard| shard.id == lane.shard());
-                        let gone = rows.iter().filter(|(lane, row)| {
-                            lane.topic() == topic && !row.finished && !is_listed(lane)
-                        });
-                        vanished.extend(gone.map(|(lane, row)| {
-                            let log = LogLane {
-                                incarnation: row.incarnation.clone(),
-                                parents: Vec::new(),
-                            };
-                            (lane.clone(), log)
-                        }));
+                        vanished.extend(leases::compare(table, &name, topic, listing).await?);
                     }
                     for (lane, seen) in &seen {
                         leases::write_seen(table, &name, lane, seen).await?;
@@ -461,6 +437,26 @@ impl Lanes for Streams {
     ) -> BoxFuture<'static, Result<Cursor>> {
         let (group, lane, start) = (group.to_owned(), lane.clone(), start.clone());
         Box::pin(Streams::resolve_for(self, Some(group), lane, start))
+    }
+
+    fn leaving(&self, group: &str) -> BoxFuture<'_, Result<()>> {
+        let group = group.to_owned();
+        Box::pin(async move {
+            let seen = self.known().remove(&group).unwrap_or_default().seen;
+            let Some(groups) = self.groups.as_ref().filter(|_| !seen.is_empty()) else {
+                return Ok(());
+            };
+            groups
+                .write(move |table| {
+                    Box::pin(async move {
+                        for (lane, seen) in &seen {
+                            leases::write_seen(table, &group, lane, seen).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await
+        })
     }
 
     fn news(&self) -> &watch::Sender<()> {

@@ -57,6 +57,12 @@ pub(crate) trait Lanes: Send + Sync + 'static {
         start: &Start,
     ) -> BoxFuture<'static, Result<Cursor>>;
 
+    /// This member leaves the group in good order: writes what is remembered of it.
+    fn leaving(&self, group: &str) -> BoxFuture<'_, Result<()>> {
+        let _ = group;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Changes when it is worth a look at the group before the next one is due.
     fn news(&self) -> &watch::Sender<()>;
 }
@@ -467,6 +473,7 @@ impl<L: Lanes> Source for Member<L> {
         Box::pin(async move {
             self.heart.abort();
             let inner = self.inner.clone();
+            let remembered = inner.parts.lanes.leaving(&inner.group).await;
             let (group, me) = (inner.group.clone(), inner.peer.id.clone());
             let left = inner
                 .parts
@@ -477,7 +484,7 @@ impl<L: Lanes> Source for Member<L> {
                 .await;
             inner.parts.locks.unlock(&inner.peer.id);
             inner.parts.lanes.news().send_replace(());
-            left
+            left.and(remembered)
         })
     }
 }

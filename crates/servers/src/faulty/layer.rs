@@ -3,7 +3,7 @@
 //! Calls that write or read records go through one at a time. ferrokinesis numbers records before it stores them, so that
 //! a reader between two writers could step over the slower one's: a fault that Kinesis does not have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 
 /// What the layer does wrong, and what it saw. Each fault is taken up by the calls that come next.
 #[derive(Default)]
@@ -30,11 +31,33 @@ struct State {
     denied: Vec<&'static str>,
     /// The last sequence number of a shard that retention removed.
     trimmed: HashMap<String, String>,
+    /// Shards that ListShards leaves out.
+    forgotten: HashSet<String>,
+    /// Who is asked before a shard is opened for the first time, and the shards that were.
+    gate: Option<mpsc::UnboundedSender<Opening>>,
+    admitted: HashSet<String>,
     iterators: HashMap<String, Handed>,
     reads: HashMap<String, Vec<Instant>>,
     calls: HashMap<String, usize>,
     /// Records of PutRecords requests that were written.
     put: usize,
+}
+
+/// Somebody asks for the first iterator of a shard, and waits.
+pub struct Opening {
+    /// The shard.
+    pub shard: String,
+    /// The access key of who asks.
+    pub by: String,
+    admit: oneshot::Sender<()>,
+}
+
+impl Opening {
+    /// Lets the call through. One that is dropped instead breaks the connection.
+    pub fn admit(self) {
+        // Who asked may be gone.
+        let _ = self.admit.send(());
+    }
 }
 
 /// An iterator that was handed out.
@@ -88,6 +111,18 @@ impl Faults {
     /// Retention removed the shard's records up to this one.
     pub fn trim(&self, shard: &str, last: &str) {
         self.state().trimmed.insert(shard.into(), last.into());
+    }
+
+    /// ListShards no longer lists the shard: retention removed its last record.
+    pub fn forget(&self, shard: &str) {
+        self.state().forgotten.insert(shard.into());
+    }
+
+    /// From now on a shard is opened for the first time only when whoever receives this admits it.
+    pub fn gate(&self) -> mpsc::UnboundedReceiver<Opening> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.state().gate = Some(sender);
+        receiver
     }
 
     /// Whether all faults that were asked for have happened.
@@ -224,8 +259,9 @@ where
         head: hyper::http::request::Parts,
         asked: Value,
     ) -> Result<Answer, Lost> {
-        let Some(page) = self.faults.state().page else {
-            return self.ask(head, to_bytes(&asked)).await;
+        let (page, forgotten) = {
+            let state = self.faults.state();
+            (state.page.unwrap_or(usize::MAX), state.forgotten.clone())
         };
         // A token is the stream and the shard that the page begins behind.
         let (stream, behind) = match asked["NextToken"].as_str() {
@@ -249,9 +285,8 @@ where
                 return;
             };
             let mut rest = shards.iter().filter(|shard| {
-                behind
-                    .as_deref()
-                    .is_none_or(|behind| shard["ShardId"].as_str() > Some(behind))
+                let id = shard["ShardId"].as_str().unwrap_or_default();
+                !forgotten.contains(id) && behind.as_deref().is_none_or(|behind| id > behind)
             });
             let shown: Vec<Value> = rest.by_ref().take(page).cloned().collect();
             let last = shown.last().and_then(|shard| shard["ShardId"].as_str());
@@ -333,11 +368,42 @@ where
         asked: &Value,
     ) -> Result<Answer, Lost> {
         let shard = asked["ShardId"].as_str().unwrap_or_default().to_owned();
+        self.pass_gate(&head, &shard).await?;
         let answer = {
             let _turn = self.turn.lock().await;
             self.ask(head, body).await?
         };
         self.handed_out(answer, "ShardIterator", &shard).await
+    }
+
+    async fn pass_gate(&self, head: &hyper::http::request::Parts, shard: &str) -> Result<(), Lost> {
+        let asked = {
+            let state = self.faults.state();
+            let Some(gate) = state
+                .gate
+                .as_ref()
+                .filter(|_| !state.admitted.contains(shard))
+            else {
+                return Ok(());
+            };
+            let (admit, admitted) = oneshot::channel();
+            let by = head
+                .headers
+                .get(hyper::header::AUTHORIZATION)
+                .and_then(|header| header.to_str().ok()?.split_once("Credential="))
+                .and_then(|(_, credential)| credential.split('/').next())
+                .unwrap_or_default();
+            let opening = Opening {
+                shard: shard.to_owned(),
+                by: by.to_owned(),
+                admit,
+            };
+            gate.send(opening).map_err(|_| Lost)?;
+            admitted
+        };
+        asked.await.map_err(|_| Lost)?;
+        self.faults.state().admitted.insert(shard.to_owned());
+        Ok(())
     }
 
     async fn get_records(

@@ -9,6 +9,7 @@ mod layer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use ferrokinesis::store::StoreOptions;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use admin::Admin;
-pub use layer::Faults;
+pub use layer::{Faults, Opening};
 
 use crate::{Error, Result};
 
@@ -47,6 +48,8 @@ impl Kinesis {
             ..StoreOptions::default()
         };
         let (app, _store) = ferrokinesis::create_app(options);
+        // PutRecords takes 10 MiB, which base64 makes a third more.
+        let app = app.layer(DefaultBodyLimit::max(16 << 20));
         let faults = Arc::new(Faults::default());
         let layer = Arc::new(layer::Layer::new(app, faults.clone()));
         let accepting = tokio::spawn(async move {

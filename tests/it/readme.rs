@@ -52,8 +52,9 @@ pub fn shown(command: &str) -> String {
 
 /// The commands that a test runs; each says so beside its name.
 const RUN: &[&str] = &[
-    "cargo run",   // below
-    "cargo build", // walk.rs
+    "cargo run",                                     // below
+    "cargo build",                                   // walk.rs
+    "cargo run --features kafka -- --backend kafka", // below, where there is a broker
 ];
 
 #[test]
@@ -164,4 +165,56 @@ pub fn error_is_shown(command: &str, ran: &Ran) {
             ran.stderr
         );
     }
+}
+
+/// On a broker that others use too: how many there are is another thing in each run.
+#[cfg(feature = "kafka")]
+#[test]
+fn the_report_on_kafka_is_what_the_service_prints() {
+    let broker = std::env::var("LOGPIPE_TEST_KAFKA")
+        .expect("LOGPIPE_TEST_KAFKA names no broker: run `cargo xtask test`, which starts one");
+    let dir = tempfile::tempdir().unwrap();
+    let run = || {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_nouns"))
+            .args(["--backend", "kafka"])
+            .current_dir(dir.path())
+            .env("LOGPIPE_KAFKA_BOOTSTRAP_SERVERS", &broker)
+            .output();
+        Ran::from(output.unwrap()).ok()
+    };
+    let plain = |text: &str| {
+        let text = text.replace(|c: char| c.is_ascii_digit(), "0");
+        let squeezed = |line: &str| {
+            let mut words: Vec<&str> = line.split('0').collect();
+            words.retain(|word| !word.is_empty());
+            words.join("0")
+        };
+        text.lines().map(squeezed).collect::<Vec<_>>()
+    };
+    let first = run();
+    assert_eq!(
+        plain(&first.stdout),
+        plain(&shown("cargo run --features kafka -- --backend kafka"))
+    );
+    let second = run().stdout;
+    assert!(
+        second.contains("handled   100 new, 0 handled again\n"),
+        "{second}"
+    );
+    // What each consumer promises is said at its start, in words that README explains.
+    let guarantees = [
+        logpipe::store::Guarantee::EffectsOnce,
+        logpipe::store::Guarantee::AtLeastOnce,
+    ];
+    for guarantee in guarantees.map(|guarantee| guarantee.to_string()) {
+        assert!(
+            readme().contains(&format!("| {guarantee} |")),
+            "{guarantee}"
+        );
+    }
+    assert!(
+        first.stderr.contains("effects exactly once: "),
+        "{}",
+        first.stderr
+    );
 }

@@ -91,9 +91,11 @@ pub fn services(arguments: &Arguments) -> Result {
             for (name, shards) in streams {
                 println!("stream {name} with {shards} shards");
             }
+            println!();
             for (name, value) in server.environment() {
                 println!("export {name}={value}");
             }
+            println!("export LOGPIPE_LOG_BACKEND=kinesis LOGPIPE_STORE_PATH=./data/kinesis.db");
             stay(server.process())
         }
     }
@@ -116,6 +118,8 @@ fn tell_kafka(broker: &Broker, secure: bool) {
         );
     }
     println!("its log            {}\n", broker.output().display());
+    println!("export LOGPIPE_KAFKA_BOOTSTRAP_SERVERS={bootstrap}");
+    println!("export LOGPIPE_LOG_BACKEND=kafka LOGPIPE_STORE_PATH=./data/kafka.db\n");
     println!("for the tests:     export {}={bootstrap}", kafka::SHARED);
 }
 

@@ -78,7 +78,10 @@ pub async fn expect_topic(log: &dyn Backend, topic: &str) -> Outcome {
     }
     let topic = crate::output::clean(topic);
     Err(Failure::wrong(match topics.as_slice() {
-        [] => format!("there is no topic `{topic}`: the log is empty"),
+        [] => format!(
+            "there is no topic `{topic}`: {} shows none; it is empty, or does not let us see what it has",
+            log.describe()
+        ),
         topics => format!(
             "there is no topic `{topic}`; there are {}",
             topics.join(", ")

@@ -7,6 +7,7 @@ mod message;
 mod output;
 mod positions;
 mod progress;
+mod scan;
 mod schemas;
 mod typed;
 

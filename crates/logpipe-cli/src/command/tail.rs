@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use logpipe::record::{Cursor, Position, Record, Start};
-use logpipe::source::{Budget, Fetched, LaneExtent, LaneReader};
+use logpipe::source::{Fetched, LaneExtent, LaneReader};
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Outcome};
 use crate::log::{Operated, outside};
 use crate::message::Shown;
 use crate::output::Output;
+use crate::scan::{BUDGET, Scan};
 use crate::{Shared, log};
 
 /// The newest records of a topic, with their contents: lane, position, time, key, type, version and message.
@@ -49,11 +50,6 @@ fn when(text: &str) -> Result<Start, String> {
     }
 }
 
-const BUDGET: Budget = Budget {
-    records: 500,
-    bytes: 4 << 20,
-};
-
 pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) -> Outcome {
     let operated = log::open(shared).await?;
     let lanes = operated.lanes(&arguments.topic).await?;
@@ -63,17 +59,14 @@ pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) ->
     };
     let mut readers = Vec::new();
     let mut newest = VecDeque::new();
-    for lane in &lanes {
+    for lane in lanes {
         let cursor = match &arguments.from {
             Some(from) => operated.log.resolve(&lane.lane, from).await?,
-            None => before_last(&operated, lane, arguments.last).await?,
+            None => before_last(&operated, &lane, arguments.last).await?,
         };
-        let mut reader = operated.reader(&lane.lane, &cursor).await?;
+        let mut scan = Scan::begin(&operated, lane, &cursor).await?;
         let mut of_lane = VecDeque::new();
-        let mut has_more = lane.last.is_some();
-        while has_more {
-            let records;
-            (records, has_more) = next(&mut reader, lane).await?;
+        while let Some(records) = scan.next().await? {
             if arguments.from.is_some() {
                 printer.print(&records)?;
                 continue;
@@ -83,7 +76,7 @@ pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) ->
             of_lane.drain(..too_many);
         }
         newest.extend(of_lane);
-        readers.push(reader);
+        readers.push(scan.into_reader());
     }
     let newest = newest.make_contiguous();
     newest.sort_by(|a: &Record, b| {
@@ -129,20 +122,6 @@ async fn before_last(operated: &Operated, lane: &LaneExtent, count: usize) -> Ou
         _ => Start::Earliest,
     };
     Ok(operated.log.resolve(&lane.lane, &start).await?)
-}
-
-/// The lane's next records, and whether more follow of those that it held when the command began.
-async fn next(reader: &mut Box<dyn LaneReader>, lane: &LaneExtent) -> Outcome<(Vec<Record>, bool)> {
-    match reader.fetch(BUDGET).await? {
-        Fetched::Records(fetch) => {
-            let has_more = !fetch.at_end && fetch.through < lane.last;
-            Ok((fetch.records, has_more))
-        }
-        Fetched::Ended => Ok((Vec::new(), false)),
-        Fetched::OutOfRange(gap) => {
-            Err(Failure::wrong(format!("{}: {}", lane.lane, outside(&gap))))
-        }
-    }
 }
 
 /// Prints records of all lanes as they come.

@@ -6,13 +6,14 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use logpipe::envelope;
 use logpipe::record::{Record, Start};
-use logpipe::source::{Budget, Fetched, LaneExtent};
+use logpipe::source::LaneExtent;
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
-use crate::log::{Operated, outside};
+use crate::failure::Outcome;
+use crate::log::Operated;
 use crate::output::{Output, Row};
 use crate::progress::bar;
+use crate::scan::Scan;
 use crate::{Shared, log};
 
 /// How many messages of each type and version a topic still holds, and when the oldest and youngest of them were
@@ -30,61 +31,36 @@ pub struct Arguments {
     topic: String,
 }
 
-/// How much is asked for at once.
-const BUDGET: Budget = Budget {
-    records: 1_000,
-    bytes: 4 << 20,
-};
-
 pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) -> Outcome {
     let operated = log::open(shared).await?;
     let lanes = operated.lanes(&arguments.topic).await?;
     let progress = bar(lanes.iter().map(|lane| lane.count).sum(), "records");
     let mut found = BTreeMap::new();
-    for lane in &lanes {
-        scan(&operated, lane, &progress, &mut found).await?;
+    for lane in lanes {
+        count(&operated, lane, &progress, &mut found).await?;
     }
     progress.finish_and_clear();
     let rows = found.into_iter().map(|(kind, seen)| Line { kind, seen });
     output.rows(&rows.collect::<Vec<_>>())
 }
 
-/// Counts a lane's records up to the one that was its last when we began: more may be written all the time.
-async fn scan(
+/// Counts a lane's records.
+async fn count(
     operated: &Operated,
-    lane: &LaneExtent,
+    lane: LaneExtent,
     progress: &ProgressBar,
     found: &mut BTreeMap<Kind, Seen>,
 ) -> Outcome {
-    let Some(last) = &lane.last else {
-        return Ok(());
-    };
     let oldest = operated.log.resolve(&lane.lane, &Start::Earliest).await?;
-    let mut reader = operated.reader(&lane.lane, &oldest).await?;
-    loop {
-        let fetch = match reader.fetch(BUDGET).await? {
-            Fetched::Records(fetch) => fetch,
-            Fetched::Ended => return Ok(()),
-            Fetched::OutOfRange(gap) => {
-                return Err(Failure::wrong(format!("{}: {}", lane.lane, outside(&gap))));
-            }
-        };
-        for record in &fetch.records {
-            if record.position > *last {
-                return Ok(());
-            }
-            found
-                .entry(Kind::of(record))
-                .or_default()
-                .count(record.timestamp);
+    let mut scan = Scan::begin(operated, lane, &oldest).await?;
+    while let Some(records) = scan.next().await? {
+        for record in records.iter().filter(|record| !scan.is_newer(record)) {
+            let seen = found.entry(Kind::of(record)).or_default();
+            seen.count(record.timestamp);
         }
-        progress.inc(fetch.records.len() as u64);
-        let is_through = fetch.through.is_some_and(|through| through >= *last);
-        if is_through || fetch.at_end {
-            return Ok(());
-        }
-        reader.ready().await?;
+        progress.inc(records.len() as u64);
     }
+    Ok(())
 }
 
 /// What a record is counted as.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use logpipe::config::Config;
+use logpipe::config::{Backend, Config};
 use logpipe::store::Sqlite;
 use logpipe::{Error, Log, Outcome, Result, Service, shutdown_signal};
 
@@ -217,13 +217,27 @@ impl App {
         if let Some(more @ 1..) = outcome.held.len().checked_sub(HELD_SHOWN) {
             lines.push(("held", format!("and {more} more")));
         }
-        lines.push((
-            "next",
-            "cargo run -- consume --follow, and cargo run -- produce beside it".into(),
-        ));
-        lines.push(("", "cargo run -p logpipe-cli -- versions nouns".into()));
+        let (service, command) = again(self.config.log.backend);
+        let follow = format!("{service} consume --follow, and {service} produce beside it");
+        lines.push(("next", follow));
+        lines.push(("", format!("{command} versions nouns")));
         print(&lines)?;
         Ok(outcome.exit_code())
+    }
+}
+
+/// How the service and the command `logpipe` are run on the same log.
+fn again(backend: Backend) -> (String, String) {
+    let (service, command) = ("cargo run", "cargo run -p logpipe-cli");
+    match backend {
+        Backend::Local | Backend::Memory => (format!("{service} --"), format!("{command} --")),
+        other => {
+            let name = other.name();
+            (
+                format!("{service} --features {name} -- --backend {name}"),
+                format!("{command} --features {name} -- --set log.backend={name}"),
+            )
+        }
     }
 }
 

@@ -8,3 +8,5 @@ mod conformance;
 mod gaps;
 /// What tests of consumers share.
 mod support;
+/// Brokers that are away, refuse or do not exist.
+mod troubles;

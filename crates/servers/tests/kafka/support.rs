@@ -76,17 +76,19 @@ pub fn log(bootstrap: &str) -> Log {
     Log::new(settings(bootstrap).build().unwrap())
 }
 
+/// Notes of one key.
+pub fn notes(numbers: impl IntoIterator<Item = i64>) -> Vec<Note> {
+    let note = |number| Note {
+        id: "a".into(),
+        number,
+    };
+    numbers.into_iter().map(note).collect()
+}
+
 /// Sends notes of one key.
 pub async fn send(log: &Log, topic: &str, numbers: impl IntoIterator<Item = i64>) {
     let producer = log.producer(topic).await.unwrap();
-    let notes: Vec<Note> = numbers
-        .into_iter()
-        .map(|number| Note {
-            id: "a".into(),
-            number,
-        })
-        .collect();
-    producer.send_all(&notes).await.unwrap();
+    producer.send_all(&notes(numbers)).await.unwrap();
 }
 
 /// A consumer in the group named after its topic.
@@ -159,6 +161,13 @@ impl Running {
             !states.is_empty() && states.iter().all(|state| *state == LaneState::Idle)
         })
         .await;
+    }
+
+    /// Ends it without a word to anybody.
+    pub async fn kill(self) {
+        self.task.abort();
+        // Cancelled, as it was asked to be.
+        let _ = self.task.await;
     }
 
     pub async fn stop(self) -> Outcome {

@@ -45,39 +45,26 @@
 /// * `enum NAME closed` is a set of strings, `enum NAME other` has a last variant `Other(String)` for any other.
 #[macro_export]
 macro_rules! wire {
-    // How a member comes out of what was read.
-    (@take required $value:expr, $wire:literal) => {
-        match $value {
-            ::core::option::Option::Some(value) => value,
-            ::core::option::Option::None => {
-                return ::core::result::Result::Err($crate::codec::Fault::missing($wire));
+    // Whether a member keeps a rule, which is about the value, if there is one.
+    (@kept required $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {{
+        let value = &$field;
+        $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
+    }};
+    (@kept optional_nullable $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
+        match &$field {
+            ::core::option::Option::Some(::core::option::Option::Some(value)) => {
+                $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
             }
+            _ => true,
         }
     };
-    (@take nullable $value:expr, $wire:literal) => {
-        $crate::wire!(@take required $value, $wire)
-    };
-    (@take optional $value:expr, $wire:literal) => { $value };
-    (@take optional_nullable $value:expr, $wire:literal) => { $value };
-
-    // How many members a field is.
-    (@count required $field:expr) => { 1 };
-    (@count nullable $field:expr) => { 1 };
-    (@count optional $field:expr) => { $field.is_some() as usize };
-    (@count optional_nullable $field:expr) => { $field.is_some() as usize };
-
-    // What is written for a field: `None` for a member that is absent.
-    (@written required $field:expr) => { ::core::option::Option::Some(&$field) };
-    (@written nullable $field:expr) => { ::core::option::Option::Some(&$field) };
-    (@written optional $field:expr) => { ::core::option::Option::as_ref(&$field) };
-    (@written optional_nullable $field:expr) => { ::core::option::Option::as_ref(&$field) };
-
-    // The value that the rules are about, if there is one.
-    (@ruled required $field:expr) => { ::core::option::Option::Some(&$field) };
-    (@ruled nullable $field:expr) => { ::core::option::Option::as_ref(&$field) };
-    (@ruled optional $field:expr) => { ::core::option::Option::as_ref(&$field) };
-    (@ruled optional_nullable $field:expr) => {
-        ::core::option::Option::as_ref(&$field).and_then(::core::option::Option::as_ref)
+    (@kept $presence:ident $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
+        match &$field {
+            ::core::option::Option::Some(value) => {
+                $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
+            }
+            ::core::option::Option::None => true,
+        }
     };
 
     // A pattern at a place of its own is compiled once for that place.
@@ -90,19 +77,6 @@ macro_rules! wire {
         $crate::rules::$rule($value, $($argument)+)
     };
 
-    // A member that is not declared.
-    (@unknown open $reader:ident $name:ident) => {{
-        let _ = $name;
-        $reader.skip()?;
-    }};
-    (@unknown closed $reader:ident $name:ident) => {
-        return ::core::result::Result::Err($crate::codec::Fault::undeclared(&$name))
-    };
-    (@unknown keep $reader:ident $name:ident $kept:ident) => {
-        let value = $crate::codec::Wire::read($reader).map_err($crate::codec::Fault::entry)?;
-        $kept.insert($name.into_owned(), value);
-    };
-
     (
         struct $name:ident $unknown:ident $(($keep:ident))? {
             $($field:ident: $wire:literal $presence:ident $(, $rule:ident ($($argument:tt)*))*;)*
@@ -110,104 +84,54 @@ macro_rules! wire {
         $(rules $($whole:ident ($($whole_argument:tt)*)),+)?
     ) => {
         impl $crate::codec::Wire for $name {
+            const NAMES: &'static [$crate::codec::Name] = &[
+                $($crate::codec::Name::new($wire, ::core::concat!(",\"", $wire, "\":"))),*
+            ];
+
             fn read<'a, R: $crate::codec::Reader<'a>>(
                 reader: &mut R,
             ) -> ::core::result::Result<Self, $crate::codec::Fault> {
-                #[allow(non_camel_case_types, dead_code, clippy::enum_variant_names)]
-                enum Row { $($field,)* __End }
-                const ROWS: [$crate::codec::Name; Row::__End as usize] =
-                    [$($crate::codec::Name::new($wire)),*];
-
-                $(let mut $field = ::core::option::Option::None;)*
-                $(let mut $keep = $crate::types::Map::new();)?
-                #[allow(unused_mut)]
-                let mut late = $crate::codec::Late::<usize>::new();
-                let mut object = reader.object()?;
-                let mut next = 0;
-                loop {
-                    let row = match reader.row(&mut object, &ROWS, next)? {
-                        $crate::codec::Row::Known(row) => row,
-                        $crate::codec::Row::Unknown(_name) => {
-                            $crate::wire!(@unknown $unknown reader _name $($keep)?);
-                            #[allow(unreachable_code)]
-                            continue;
-                        }
-                        $crate::codec::Row::End => break,
-                    };
-                    next = row + 1;
-                    match row {
-                        $(row if row == Row::$field as usize => {
-                            $crate::codec::read_member(reader, &mut late, row, $wire, &mut $field)?
-                        })*
-                        _ => reader.skip()?,
-                    }
+                match $crate::codec::table::read(reader, Self::NAMES) {
+                    ::core::result::Result::Ok((
+                        $crate::members!($($presence($field))*),
+                        $crate::codec::table::$unknown $(($keep))?,
+                    )) => ::core::result::Result::Ok(Self { $($field,)* $($keep,)? }),
+                    ::core::result::Result::Err(fault) => ::core::result::Result::Err(fault),
                 }
-                late.finish()?;
-                ::core::result::Result::Ok(Self {
-                    $($field: $crate::wire!(@take $presence $field, $wire),)*
-                    $($keep,)?
-                })
             }
 
-            #[allow(unused_mut)]
             fn write<W: $crate::codec::Writer>(
                 &self,
                 writer: &mut W,
             ) -> ::core::result::Result<(), $crate::codec::Fault> {
-                let mut object = writer.object($crate::rules::Members::members(self))?;
-                $(
-                    $crate::codec::write_member(
-                        writer,
-                        &mut object,
-                        $wire,
-                        $crate::wire!(@written $presence self.$field),
-                    )?;
-                )*
-                $(
-                    for (name, value) in &self.$keep {
-                        writer.member(&mut object, name)?;
-                        $crate::codec::Wire::write(value, writer)
-                            .map_err($crate::codec::Fault::entry)?;
-                    }
-                )?
-                writer.end_object(object)
+                $crate::codec::table::write(
+                    writer,
+                    Self::NAMES,
+                    &$crate::members!($($presence(&self.$field))*),
+                    &$crate::codec::table::$unknown $((&self.$keep))?,
+                )
             }
 
             fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
-                $(
-                    if let ::core::option::Option::Some(value) =
-                        $crate::wire!(@ruled $presence self.$field)
-                    {
-                        $(
-                            $crate::codec::at_member(
-                                $wire,
-                                $crate::wire!(@rule value $rule ($($argument)*)),
-                            )?;
-                        )*
-                        $crate::codec::at_member($wire, $crate::codec::Wire::check(value))?;
-                    }
-                )*
-                #[allow(dead_code)]
-                const DECLARED: &[&str] = &[$($wire),*];
-                $(
-                    if self.$keep.keys().any(|name| DECLARED.contains(&name.as_str())) {
-                        return ::core::result::Result::Err($crate::codec::Fault::invalid(
-                            "a declared member among those that are not",
-                        ));
-                    }
-                )?
+                let mut broken = ::core::option::Option::<$crate::codec::Fault>::None;
+                let kept = $($($crate::wire!(
+                    @kept $presence broken self.$field; $wire $rule ($($argument)*)
+                ) &&)*)* true;
+                if !kept && let ::core::option::Option::Some(fault) = broken {
+                    return ::core::result::Result::Err(fault);
+                }
                 $($(
-                    $crate::wire!(@rule self $whole ($($whole_argument)*))?;
+                    if let ::core::result::Result::Err(fault) =
+                        $crate::wire!(@rule self $whole ($($whole_argument)*))
+                    {
+                        return ::core::result::Result::Err(fault);
+                    }
                 )+)?
-                ::core::result::Result::Ok(())
-            }
-        }
-
-        impl $crate::rules::Members for $name {
-            fn members(&self) -> usize {
-                0_usize
-                    $(+ $crate::wire!(@count $presence self.$field))*
-                    $(+ self.$keep.len())?
+                $crate::codec::table::check(
+                    Self::NAMES,
+                    &$crate::members!($($presence(&self.$field))*),
+                    &$crate::codec::table::$unknown $((&self.$keep))?,
+                )
             }
         }
     };
@@ -310,6 +234,27 @@ macro_rules! wire {
                 &self.0
             }
         }
+    };
+}
+
+/// The members of a table as a tuple, as a pattern or as an expression; more than twelve as a tuple of tuples.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! members {
+    (
+        $a:ident $x:tt $b:ident $y:tt $c:ident $z:tt $d:ident $u:tt $e:ident $v:tt $f:ident $w:tt
+        $g:ident $p:tt $h:ident $q:tt $i:ident $r:tt $j:ident $s:tt $k:ident $t:tt $l:ident $o:tt
+        $($more:tt)+
+    ) => {
+        (
+            $crate::members!(
+                $a $x $b $y $c $z $d $u $e $v $f $w $g $p $h $q $i $r $j $s $k $t $l $o
+            ),
+            $crate::members!($($more)+),
+        )
+    };
+    ($($presence:ident ($($field:tt)*))*) => {
+        ($($crate::codec::table::$presence($($field)*),)*)
     };
 }
 

@@ -13,9 +13,10 @@ mod float;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 mod late;
-mod member;
 #[cfg(feature = "msgpack")]
 pub(crate) mod msgpack;
+#[doc(hidden)]
+pub mod table;
 mod values;
 
 use std::borrow::Cow;
@@ -27,8 +28,6 @@ pub(crate) use float::FloatText;
 #[cfg(feature = "json")]
 pub use json::{Json, JsonReader, JsonWriter};
 pub use late::Late;
-#[doc(hidden)]
-pub use member::{at_member, read_member, write_member};
 #[cfg(feature = "msgpack")]
 pub use msgpack::{MsgPack, MsgPackReader, MsgPackWriter};
 
@@ -39,6 +38,10 @@ pub const DEPTH_MAX: u32 = 128;
 
 /// A value that can stand in a message. [`wire!`](crate::wire) writes it for generated types.
 pub trait Wire: Sized {
+    /// The members that an object declares, in order.
+    #[doc(hidden)]
+    const NAMES: &'static [Name] = &[];
+
     /// Reads one value. After an invalid value the reader may stand anywhere within it.
     fn read<'a, R: Reader<'a>>(reader: &mut R) -> Result<Self, Fault>;
 
@@ -89,6 +92,12 @@ pub trait Reader<'a>: Sized {
     fn object(&mut self) -> Result<Self::Left, Fault>;
     /// The next member's name, or the end of the object. Its value has to be read before the next call.
     fn key(&mut self, left: &mut Self::Left) -> Result<Option<Cow<'a, str>>, Fault>;
+    /// Whether the next member is this one in the spelling that nearly every sender uses: its value is next then, else
+    /// the reader stands where it stood. `false` is always right, and slow.
+    fn expect(&mut self, left: &mut Self::Left, name: &Name) -> bool {
+        let _ = (left, name);
+        false
+    }
     /// As `key`, for an object with declared members: `next` is the one that would follow in declared order.
     fn row(&mut self, left: &mut Self::Left, rows: &[Name], next: usize) -> Result<Row<'a>, Fault>;
 
@@ -177,21 +186,24 @@ impl fmt::Display for Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Name {
     text: &'static str,
-    /// JSON spells it without an escape, so that its bytes can be compared as they stand.
+    /// As JSON spells it behind another member, for bytes to be compared as they stand; empty for a name with an escape.
     #[cfg_attr(not(feature = "json"), allow(dead_code))]
-    plain: bool,
+    json: &'static str,
 }
 
 impl Name {
-    /// At compile time, in the table of a type's members.
-    pub const fn new(text: &'static str) -> Self {
+    /// At compile time, in the table of a type's members: `json` is the name between `,"` and `":`.
+    pub const fn new(text: &'static str, json: &'static str) -> Self {
         let bytes = text.as_bytes();
         let (mut at, mut plain) = (0, true);
         while at < bytes.len() {
             plain = plain && bytes[at] >= 0x20 && bytes[at] != b'"' && bytes[at] != b'\\';
             at += 1;
         }
-        Self { text, plain }
+        Self {
+            text,
+            json: if plain { json } else { "" },
+        }
     }
 
     /// As declared.

@@ -332,6 +332,21 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     }
 
     #[inline]
+    fn expect(&mut self, left: &mut MsgPackLeft, name: &Name) -> bool {
+        // The declared order, the shortest head.
+        let text = name.text.as_bytes();
+        let found = left.0 > 0
+            && text.len() < 32
+            && self.bytes.get(self.at..).is_some_and(|rest| {
+                rest.first() == Some(&(0xa0 | text.len() as u8)) && rest[1..].starts_with(text)
+            });
+        if found {
+            left.0 -= 1;
+            self.at += 1 + text.len();
+        }
+        found
+    }
+
     fn row(
         &mut self,
         left: &mut MsgPackLeft,
@@ -340,16 +355,6 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     ) -> Result<Row<'a>, Fault> {
         if !self.another(left) {
             return Ok(Row::End);
-        }
-        // As nearly every sender writes it: the declared order, the shortest head.
-        if let Some(row) = rows.get(next)
-            && row.text.len() < 32
-            && let Some((head, rest)) = self.bytes.get(self.at..).and_then(<[u8]>::split_first)
-            && *head == 0xa0 | row.text.len() as u8
-            && rest.starts_with(row.text.as_bytes())
-        {
-            self.at += 1 + row.text.len();
-            return Ok(Row::Known(next));
         }
         Ok(Row::find(Cow::Borrowed(self.name()?), rows, next))
     }

@@ -1,19 +1,7 @@
 //! How many items or members are there, and does each of them keep its own rules?
 
-use crate::codec::Fault;
-use crate::types::Map;
-
-/// A value that stands in a message as an object.
-pub trait Members {
-    /// How many members it is written with.
-    fn members(&self) -> usize;
-}
-
-impl<T> Members for Map<T> {
-    fn members(&self) -> usize {
-        self.len()
-    }
-}
+use crate::codec::{Fault, Wire, Writer};
+use crate::types::{Map, Number};
 
 /// A value that stands in a message as a list.
 pub trait List {
@@ -57,13 +45,13 @@ pub fn max_items<L: List>(list: &L, max: usize) -> Result<(), Fault> {
 }
 
 /// `minProperties`
-pub fn min_properties<M: Members>(object: &M, min: usize) -> Result<(), Fault> {
-    at_least(object.members(), min, "members")
+pub fn min_properties<T: Wire>(object: &T, min: usize) -> Result<(), Fault> {
+    at_least(members(object), min, "members")
 }
 
 /// `maxProperties`
-pub fn max_properties<M: Members>(object: &M, max: usize) -> Result<(), Fault> {
-    at_most(object.members(), max, "members")
+pub fn max_properties<T: Wire>(object: &T, max: usize) -> Result<(), Fault> {
+    at_most(members(object), max, "members")
 }
 
 /// The rules of each item of a list.
@@ -86,4 +74,74 @@ pub fn present<T>(
     rule: impl FnOnce(&T) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     value.as_ref().map_or(Ok(()), rule)
+}
+
+/// With how many members an object is written: it says so before the first of them.
+fn members<T: Wire>(object: &T) -> usize {
+    let mut counter = Counter(0);
+    // It ends with the fault by which the counter breaks off.
+    let _ = object.write(&mut counter);
+    counter.0
+}
+
+/// A writer that hears of the outermost object and wants no more.
+struct Counter(usize);
+
+#[cold]
+fn enough() -> Fault {
+    Fault::invalid("counted")
+}
+
+impl Writer for Counter {
+    type Object = ();
+    type List = ();
+
+    fn object(&mut self, members: usize) -> Result<(), Fault> {
+        self.0 = members;
+        Err(enough())
+    }
+
+    fn null(&mut self) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn boolean(&mut self, _: bool) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn integer(&mut self, _: i128) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn float(&mut self, _: f64) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn number(&mut self, _: &Number) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn string(&mut self, _: &str) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn member(&mut self, (): &mut (), _: &str) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn end_object(&mut self, (): ()) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn list(&mut self, _: usize) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn item(&mut self, (): &mut ()) -> Result<(), Fault> {
+        Err(enough())
+    }
+
+    fn end_list(&mut self, (): ()) -> Result<(), Fault> {
+        Err(enough())
+    }
 }

@@ -9,7 +9,7 @@ mod text;
 mod unique;
 
 pub use count::{
-    List, Members, each, max_items, max_properties, min_items, min_properties, present, values,
+    List, each, max_items, max_properties, min_items, min_properties, present, values,
 };
 pub use number::{Bound, Equal, Scalar, above, below, equals, max, min, multiple_of};
 pub use pattern::{Pattern, pattern};
@@ -53,15 +53,6 @@ where
 
     fn bare(&self) -> Self::Bare {
         self.inner().bare()
-    }
-}
-
-impl<N: Newtype> Members for N
-where
-    N::Inner: Members,
-{
-    fn members(&self) -> usize {
-        self.inner().members()
     }
 }
 

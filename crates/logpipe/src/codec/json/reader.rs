@@ -423,19 +423,24 @@ impl<'a> Reader<'a> for JsonReader<'a> {
     }
 
     #[inline]
+    fn expect(&mut self, left: &mut JsonLeft, name: &Name) -> bool {
+        // The declared order, no escape in the name, no white space.
+        let spelled = name.json.as_bytes();
+        let spelled = if left.first {
+            spelled.get(1..).unwrap_or_default()
+        } else {
+            spelled
+        };
+        if spelled.is_empty() || !self.take(spelled) {
+            return false;
+        }
+        left.first = false;
+        true
+    }
+
     fn row(&mut self, left: &mut JsonLeft, rows: &[Name], next: usize) -> Result<Row<'a>, Fault> {
         if !self.next_member(left)? {
             return Ok(Row::End);
-        }
-        // As nearly every sender writes it: the declared order, no escape in a name, no space before the colon.
-        if let Some(name) = rows.get(next)
-            && name.plain
-            && let Some(rest) = self.rest().strip_prefix(b"\"")
-            && let Some(rest) = rest.strip_prefix(name.text.as_bytes())
-            && rest.starts_with(b"\":")
-        {
-            self.at += name.text.len() + 3;
-            return Ok(Row::Known(next));
         }
         Ok(Row::find(self.name()?, rows, next))
     }

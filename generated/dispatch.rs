@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cb4f47a08436e3592f8b7225 c1f89d9621c68a1c7b9b60c1
+// digest: cda6f29c7e53bab3191089a9 c1f89d9621c68a1c7b9b60c1
 
 //! From the type and version of an envelope to the code that knows it.
 

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cb4f47a08436e3592f8b7225 652a229f25d3b40db6730822
+// digest: cda6f29c7e53bab3191089a9 652a229f25d3b40db6730822
 
 //! The messages of this crate, generated from its schemas.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cac52eecbd8794f30a346f81 38d8737bb20677cdc555400c
+// digest: 93bfd10878f9e353ae87857c 251db182f88117c8a8043e6b
 
 //! `order`: its versions, and what handles them.
 
@@ -70,7 +70,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        async { Err(::logpipe::Error::tombstone()) }
+        ::std::future::ready(Err(::logpipe::Error::tombstone()))
     }
 }
 
@@ -80,23 +80,21 @@ pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Rou
 }
 
 impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
-    async fn dispatch(
+    fn dispatch(
+        self,
         handler: &H,
-        version: u32,
-        body: ::logpipe::Body<'_>,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        match version {
-            1 => Ok(handler.v1(body.decode::<v1::Order>()?, cx).await?),
-            _ => Err(body.unknown_version()),
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        match self {
+            Self::V1(message) => handler.v1(message, cx),
         }
     }
-    async fn deleted(
+    fn deleted(
         handler: &H,
         key: &[u8],
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        Ok(handler.deleted(key, cx).await?)
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        handler.deleted(key, cx)
     }
 }
 
@@ -112,12 +110,12 @@ where
     S: ::logpipe::Store,
     V1: for<'a> ::logpipe::HandlerFn<'a, v1::Order, S>,
 {
-    async fn v1(
+    fn v1(
         &self,
         message: v1::Order,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx)
     }
 }
 
@@ -128,6 +126,15 @@ pub trait Upcasts {}
 
 impl Upcasts for ::logpipe::Lossless {}
 
+impl<U: Upcasts> ::logpipe::Newest<U> for Any {
+    type Latest = Latest;
+    fn newest(self, _upcasts: &U) -> Latest {
+        match self {
+            Self::V1(message) => message,
+        }
+    }
+}
+
 /// The route of `order` to a closure that takes the newest version; older ones are brought up to it.
 pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
 where
@@ -136,31 +143,7 @@ where
     F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
         + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
 {
-    handler(Newest {
-        _upcasts: upcasts,
-        function,
-    })
-}
-
-/// Takes every version and hands on the newest.
-struct Newest<U, F> {
-    _upcasts: U,
-    function: F,
-}
-
-impl<S, U, F> Handler<S> for Newest<U, F>
-where
-    S: ::logpipe::Store,
-    U: Upcasts + Send + Sync + 'static,
-    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-{
-    async fn v1(
-        &self,
-        message: v1::Order,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
+    ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
 }
 
 /// The route of `schemas/order.v1.json` to a closure that takes a run of its messages in one transaction.

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 4379a96e8ceff635b4ea416d 3f8d869c5102ecab971ce711
+// digest: eda8d875356cd2ea7deddc46 3f8d869c5102ecab971ce711
 
 //! `person`, version 2.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 3d3cf50620c68b883b66ed75 21d573df82f0afb8c5fa0d3f
+// digest: cc3fc52f0d7f64d75c130058 21d573df82f0afb8c5fa0d3f
 
 //! `thing`, version 1.
 

@@ -13,7 +13,7 @@ use crate::consumer::run::Run;
 use crate::deliveries::{Answer, Offer};
 use crate::record::{LaneId, Position, Record};
 use crate::store::Broker;
-use crate::{Body, Failure, Message, Result, Store, Transactional, Versions, envelope};
+use crate::{Failure, Message, Result, Store, Transactional, Versions, envelope};
 
 /// A record's circumstances, and the transaction that its handler writes through.
 ///
@@ -167,7 +167,7 @@ pub trait HandlerFn<'a, M, S: Store>: Send + Sync + 'static {
     type Future: Future<Output = Result> + Send + 'a;
 
     /// Handles one message.
-    fn call(&'a self, message: M, cx: &'a mut Cx<S>) -> Self::Future;
+    fn call(&self, message: M, cx: &'a mut Cx<S>) -> Self::Future;
 }
 
 impl<'a, M, S, F, Fut> HandlerFn<'a, M, S> for F
@@ -178,7 +178,7 @@ where
 {
     type Future = Fut;
 
-    fn call(&'a self, message: M, cx: &'a mut Cx<S>) -> Fut {
+    fn call(&self, message: M, cx: &'a mut Cx<S>) -> Fut {
         self(message, cx)
     }
 }
@@ -214,20 +214,20 @@ where
 /// Joins the versions of a message to a handler of them. Generated code implements it for its `Any`, for every handler:
 /// `Any` is local there, which is what lets that blanket pass the orphan rule.
 pub trait Dispatch<H, S: Store>: Versions {
-    /// Decodes the body as its version says and calls the handler's method for that version.
-    fn dispatch(
-        handler: &H,
-        version: u32,
-        body: Body<'_>,
-        cx: &mut Cx<S>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Calls the handler's method for the version that this is.
+    fn dispatch(self, handler: &H, cx: &mut Cx<S>) -> impl Future<Output = Result> + Send;
 
     /// Tells the handler that a key was deleted.
-    fn deleted(
-        handler: &H,
-        key: &[u8],
-        cx: &mut Cx<S>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn deleted(handler: &H, key: &[u8], cx: &mut Cx<S>) -> impl Future<Output = Result> + Send;
+}
+
+/// Brings any version up to the newest. Generated code implements it for its `Any`, for whatever decides the steps.
+pub trait Newest<U>: Versions {
+    /// The newest version.
+    type Latest: Send + 'static;
+
+    /// Step by step, each as `upcasts` decides.
+    fn newest(self, upcasts: &U) -> Self::Latest;
 }
 
 /// The upcasts of a message whose every step is lossless: they are generated, nothing is left to decide.
@@ -279,6 +279,21 @@ impl<S: Store> Route<S> {
                 any: PhantomData::<fn() -> A>,
             })),
         }
+    }
+
+    /// All versions of a type, by a closure that takes the newest.
+    pub fn latest<A, U, F>(upcasts: U, function: F) -> Self
+    where
+        A: Newest<U>,
+        U: Send + Sync + 'static,
+        F: for<'a> HandlerFn<'a, A::Latest, S>,
+    {
+        let handler = Latest {
+            upcasts,
+            function,
+            any: PhantomData::<fn() -> A>,
+        };
+        Self::any(A::TYPE, A::VERSIONS, Each(handler))
     }
 
     /// All versions of a type, by a handler that decodes for itself.
@@ -387,10 +402,35 @@ where
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
         let Some(value) = cx.current.record.value.clone() else {
             let key = cx.current.record.key.clone().unwrap_or_default();
-            return A::deleted(&self.handler, &key, cx).await;
+            return Ok(A::deleted(&self.handler, &key, cx).await?);
         };
         let envelope = cx.current.open(Some(&value))?;
-        A::dispatch(&self.handler, envelope.version, envelope.body, cx).await
+        let any = A::decode(envelope.version, envelope.body)?;
+        Ok(any.dispatch(&self.handler, cx).await?)
+    }
+}
+
+/// All versions of a type, by a closure for the newest.
+struct Latest<A, U, F> {
+    upcasts: U,
+    function: F,
+    any: PhantomData<fn() -> A>,
+}
+
+impl<S, A, U, F> Handle<S> for Latest<A, U, F>
+where
+    S: Store,
+    A: Newest<U>,
+    U: Send + Sync,
+    F: for<'a> HandlerFn<'a, A::Latest, S>,
+{
+    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
+        let Some(value) = cx.current.record.value.clone() else {
+            return Err(crate::Error::tombstone().into());
+        };
+        let envelope = cx.current.open(Some(&value))?;
+        let newest = A::decode(envelope.version, envelope.body)?.newest(&self.upcasts);
+        Ok(self.function.call(newest, cx).await?)
     }
 }
 

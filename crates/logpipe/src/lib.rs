@@ -47,7 +47,9 @@ pub use deliveries::{Deliveries, Delivery, Receipt};
 pub use dispatch::{Schema, generated_for};
 pub use envelope::Body;
 pub use error::{Error, Result};
-pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Route};
+#[doc(hidden)]
+pub use futures_util::future::Either;
+pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Newest, Route};
 pub use log::{Log, Subscription, Topics};
 pub use message::{AnyOf, Codec, Decode, Encode, Encodings, Format, Key, Message, Versions};
 pub use policy::Policy;

@@ -15,12 +15,12 @@ pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
         versions_of(catalog, versions),
         handler_trait(catalog, versions),
         handler_function(&versions[0]),
-        dispatch(catalog, versions),
+        dispatch(versions),
         closures(versions),
         closures_handle(catalog, versions),
     ]);
     items.extend(upcasts::items(catalog, versions));
-    items.extend(latest(catalog, versions));
+    items.extend(latest(versions));
     items.extend(versions.iter().map(|message| batch(catalog, message)));
     File {
         docs: vec![format!(
@@ -175,7 +175,7 @@ fn handler_trait(catalog: &Catalog, versions: &[Message]) -> Item {
                 _key: &[u8],
                 _cx: &mut ::logpipe::Cx<S>,
             ) -> impl Future<Output = ::logpipe::Result> + Send {
-                async { Err(::logpipe::Error::tombstone()) }
+                ::std::future::ready(Err(::logpipe::Error::tombstone()))
             }
         }
     })
@@ -194,28 +194,38 @@ fn handler_function(message: &Message) -> Item {
     })
 }
 
-fn dispatch(catalog: &Catalog, versions: &[Message]) -> Item {
-    let arms = versions.iter().map(|message| {
-        let number = proc_macro2::Literal::u32_unsuffixed(message.version);
-        let (module, root) = (module_of(message), root_of(catalog, message));
-        quote!(#number => Ok(handler.#module(body.decode::<#module::#root>()?, cx).await?),)
+/// Without an `async` block: its state machine would be checked again for every type, at several times the cost.
+fn dispatch(versions: &[Message]) -> Item {
+    let arms = versions.iter().enumerate().map(|(index, message)| {
+        let (variant, method) = (variant_of(message), module_of(message));
+        // The futures of all versions as one type: the first or (the second or (.. the last)).
+        let mut future = quote!(handler.#method(message, cx));
+        if index + 1 < versions.len() {
+            future = quote!(::logpipe::Either::Left(#future));
+        }
+        for _ in 0..index {
+            future = quote!(::logpipe::Either::Right(#future));
+        }
+        quote!(Self::#variant(message) => #future,)
     });
     Item::Rust(quote! {
         impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
-            async fn dispatch(
+            fn dispatch(
+                self,
                 handler: &H,
-                version: u32,
-                body: ::logpipe::Body<'_>,
                 cx: &mut ::logpipe::Cx<S>,
-            ) -> Result<(), ::logpipe::Failure> {
-                match version {
+            ) -> impl Future<Output = ::logpipe::Result> + Send {
+                match self {
                     #(#arms)*
-                    _ => Err(body.unknown_version()),
                 }
             }
 
-            async fn deleted(handler: &H, key: &[u8], cx: &mut ::logpipe::Cx<S>) -> Result<(), ::logpipe::Failure> {
-                Ok(handler.deleted(key, cx).await?)
+            fn deleted(
+                handler: &H,
+                key: &[u8],
+                cx: &mut ::logpipe::Cx<S>,
+            ) -> impl Future<Output = ::logpipe::Result> + Send {
+                handler.deleted(key, cx)
             }
         }
     })
@@ -255,8 +265,12 @@ fn closures_handle(catalog: &Catalog, versions: &[Message]) -> Item {
     let methods = versions.iter().map(|message| {
         let (module, root) = (module_of(message), root_of(catalog, message));
         quote! {
-            async fn #module(&self, message: #module::#root, cx: &mut ::logpipe::Cx<S>) -> ::logpipe::Result {
-                ::logpipe::HandlerFn::call(&self.#module, message, cx).await
+            fn #module(
+                &self,
+                message: #module::#root,
+                cx: &mut ::logpipe::Cx<S>,
+            ) -> impl Future<Output = ::logpipe::Result> + Send {
+                ::logpipe::HandlerFn::call(&self.#module, message, cx)
             }
         }
     });
@@ -272,59 +286,48 @@ fn closures_handle(catalog: &Catalog, versions: &[Message]) -> Item {
 }
 
 /// The route that brings every version up to the newest.
-fn latest(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
+fn latest(versions: &[Message]) -> Vec<Item> {
     let docs = docs::lines(&[format!(
         "The route of {} to a closure that takes the newest version; older ones are brought up to it.",
         docs::code(&versions[0].wire)
     )]);
-    let methods = versions.iter().enumerate().map(|(index, message)| {
-        let (module, root) = (module_of(message), root_of(catalog, message));
-        let steps = versions[index..].windows(2).map(|pair| {
+    let arms = versions.iter().enumerate().map(|(index, message)| {
+        let variant = variant_of(message);
+        let mut newest = quote!(message);
+        for pair in versions[index..].windows(2) {
             let step = format_ident!("{}_to_{}", module_of(&pair[0]), module_of(&pair[1]));
-            quote!(let message = self.upcasts.#step(message);)
-        });
-        quote! {
-            async fn #module(&self, message: #module::#root, cx: &mut ::logpipe::Cx<S>) -> ::logpipe::Result {
-                #(#steps)*
-                ::logpipe::HandlerFn::call(&self.function, message, cx).await
-            }
+            newest = quote!(upcasts.#step(#newest));
         }
+        quote!(Self::#variant(message) => #newest,)
     });
     // With one version there is no step to take.
-    let (upcasts, bind) = match versions.len() {
-        1 => (format_ident!("_upcasts"), quote!(_upcasts: upcasts)),
-        _ => (format_ident!("upcasts"), quote!(upcasts)),
-    };
-    let function = quote! {
-        #docs
-        pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
-        where
-            S: ::logpipe::Store,
-            U: Upcasts + Send + Sync + 'static,
-            F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-        {
-            handler(Newest { #bind, function })
-        }
-    };
-    let struct_docs = docs::lines(&["Takes every version and hands on the newest."]);
-    let structure = quote! {
-        #struct_docs
-        struct Newest<U, F> { #upcasts: U, function: F }
-    };
-    let implementation = quote! {
-        impl<S, U, F> Handler<S> for Newest<U, F>
-        where
-            S: ::logpipe::Store,
-            U: Upcasts + Send + Sync + 'static,
-            F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-        {
-            #(#methods)*
-        }
+    let upcasts = match versions.len() {
+        1 => format_ident!("_upcasts"),
+        _ => format_ident!("upcasts"),
     };
     vec![
-        Item::Rust(function),
-        Item::Rust(structure),
-        Item::Rust(implementation),
+        Item::Rust(quote! {
+            impl<U: Upcasts> ::logpipe::Newest<U> for Any {
+                type Latest = Latest;
+
+                fn newest(self, #upcasts: &U) -> Latest {
+                    match self {
+                        #(#arms)*
+                    }
+                }
+            }
+        }),
+        Item::Rust(quote! {
+            #docs
+            pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+            where
+                S: ::logpipe::Store,
+                U: Upcasts + Send + Sync + 'static,
+                F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+            {
+                ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
+            }
+        }),
     ]
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 644132b653f749a11c1fb17f 2ddabb48a87e8cc6d61519c8
+// digest: d1d7e7c1f1bf1e55c0774924 c73cdbe055db06fa5d19fc8f
 
 //! `lossy`: its versions, and what handles them.
 
@@ -106,7 +106,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        async { Err(::logpipe::Error::tombstone()) }
+        ::std::future::ready(Err(::logpipe::Error::tombstone()))
     }
 }
 
@@ -116,25 +116,31 @@ pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Rou
 }
 
 impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
-    async fn dispatch(
+    fn dispatch(
+        self,
         handler: &H,
-        version: u32,
-        body: ::logpipe::Body<'_>,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        match version {
-            2 => Ok(handler.v2(body.decode::<v2::Lossy>()?, cx).await?),
-            5 => Ok(handler.v5(body.decode::<v5::Lossy>()?, cx).await?),
-            6 => Ok(handler.v6(body.decode::<v6::Lossy>()?, cx).await?),
-            _ => Err(body.unknown_version()),
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        match self {
+            Self::V2(message) => ::logpipe::Either::Left(handler.v2(message, cx)),
+            Self::V5(message) => {
+                ::logpipe::Either::Right(
+                    ::logpipe::Either::Left(handler.v5(message, cx)),
+                )
+            }
+            Self::V6(message) => {
+                ::logpipe::Either::Right(
+                    ::logpipe::Either::Right(handler.v6(message, cx)),
+                )
+            }
         }
     }
-    async fn deleted(
+    fn deleted(
         handler: &H,
         key: &[u8],
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        Ok(handler.deleted(key, cx).await?)
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        handler.deleted(key, cx)
     }
 }
 
@@ -156,26 +162,26 @@ where
     V5: for<'a> ::logpipe::HandlerFn<'a, v5::Lossy, S>,
     V6: for<'a> ::logpipe::HandlerFn<'a, v6::Lossy, S>,
 {
-    async fn v2(
+    fn v2(
         &self,
         message: v2::Lossy,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx)
     }
-    async fn v5(
+    fn v5(
         &self,
         message: v5::Lossy,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v5, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v5, message, cx)
     }
-    async fn v6(
+    fn v6(
         &self,
         message: v6::Lossy,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v6, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v6, message, cx)
     }
 }
 
@@ -222,6 +228,17 @@ fn v5_to_v6_lossy_kind(from: v5::LossyKind) -> v6::LossyKind {
     }
 }
 
+impl<U: Upcasts> ::logpipe::Newest<U> for Any {
+    type Latest = Latest;
+    fn newest(self, upcasts: &U) -> Latest {
+        match self {
+            Self::V2(message) => upcasts.v5_to_v6(upcasts.v2_to_v5(message)),
+            Self::V5(message) => upcasts.v5_to_v6(message),
+            Self::V6(message) => message,
+        }
+    }
+}
+
 /// The route of `lossy` to a closure that takes the newest version; older ones are brought up to it.
 pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
 where
@@ -230,45 +247,7 @@ where
     F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
         + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
 {
-    handler(Newest { upcasts, function })
-}
-
-/// Takes every version and hands on the newest.
-struct Newest<U, F> {
-    upcasts: U,
-    function: F,
-}
-
-impl<S, U, F> Handler<S> for Newest<U, F>
-where
-    S: ::logpipe::Store,
-    U: Upcasts + Send + Sync + 'static,
-    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-{
-    async fn v2(
-        &self,
-        message: v2::Lossy,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        let message = self.upcasts.v2_to_v5(message);
-        let message = self.upcasts.v5_to_v6(message);
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
-    async fn v5(
-        &self,
-        message: v5::Lossy,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        let message = self.upcasts.v5_to_v6(message);
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
-    async fn v6(
-        &self,
-        message: v6::Lossy,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
+    ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
 }
 
 /// The route of `schemas/lossy.v2.json` to a closure that takes a run of its messages in one transaction.

@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ab67c0f4b80c8d89e1d6a33d d732e9b05482fae10591d4a8
+// digest: c60338ee48f94728d03d6dd5 860e78ab14abc59dae13a0e6
 
 //! `widen`: its versions, and what handles them.
 
@@ -88,7 +88,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        async { Err(::logpipe::Error::tombstone()) }
+        ::std::future::ready(Err(::logpipe::Error::tombstone()))
     }
 }
 
@@ -98,24 +98,22 @@ pub fn handler<S: ::logpipe::Store, H: Handler<S>>(handler: H) -> ::logpipe::Rou
 }
 
 impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
-    async fn dispatch(
+    fn dispatch(
+        self,
         handler: &H,
-        version: u32,
-        body: ::logpipe::Body<'_>,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        match version {
-            1 => Ok(handler.v1(body.decode::<v1::Widen>()?, cx).await?),
-            2 => Ok(handler.v2(body.decode::<v2::Widen>()?, cx).await?),
-            _ => Err(body.unknown_version()),
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        match self {
+            Self::V1(message) => ::logpipe::Either::Left(handler.v1(message, cx)),
+            Self::V2(message) => ::logpipe::Either::Right(handler.v2(message, cx)),
         }
     }
-    async fn deleted(
+    fn deleted(
         handler: &H,
         key: &[u8],
         cx: &mut ::logpipe::Cx<S>,
-    ) -> Result<(), ::logpipe::Failure> {
-        Ok(handler.deleted(key, cx).await?)
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        handler.deleted(key, cx)
     }
 }
 
@@ -134,19 +132,19 @@ where
     V1: for<'a> ::logpipe::HandlerFn<'a, v1::Widen, S>,
     V2: for<'a> ::logpipe::HandlerFn<'a, v2::Widen, S>,
 {
-    async fn v1(
+    fn v1(
         &self,
         message: v1::Widen,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v1, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v1, message, cx)
     }
-    async fn v2(
+    fn v2(
         &self,
         message: v2::Widen,
         cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.v2, message, cx).await
+    ) -> impl Future<Output = ::logpipe::Result> + Send {
+        ::logpipe::HandlerFn::call(&self.v2, message, cx)
     }
 }
 
@@ -212,6 +210,16 @@ fn v1_to_v2_widen_kind(from: v1::WidenKind) -> v2::WidenKind {
     }
 }
 
+impl<U: Upcasts> ::logpipe::Newest<U> for Any {
+    type Latest = Latest;
+    fn newest(self, upcasts: &U) -> Latest {
+        match self {
+            Self::V1(message) => upcasts.v1_to_v2(message),
+            Self::V2(message) => message,
+        }
+    }
+}
+
 /// The route of `widen` to a closure that takes the newest version; older ones are brought up to it.
 pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
 where
@@ -220,36 +228,7 @@ where
     F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
         + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
 {
-    handler(Newest { upcasts, function })
-}
-
-/// Takes every version and hands on the newest.
-struct Newest<U, F> {
-    upcasts: U,
-    function: F,
-}
-
-impl<S, U, F> Handler<S> for Newest<U, F>
-where
-    S: ::logpipe::Store,
-    U: Upcasts + Send + Sync + 'static,
-    F: for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-{
-    async fn v1(
-        &self,
-        message: v1::Widen,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        let message = self.upcasts.v1_to_v2(message);
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
-    async fn v2(
-        &self,
-        message: v2::Widen,
-        cx: &mut ::logpipe::Cx<S>,
-    ) -> ::logpipe::Result {
-        ::logpipe::HandlerFn::call(&self.function, message, cx).await
-    }
+    ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
 }
 
 /// The route of `schemas/widen.v1.json` to a closure that takes a run of its messages in one transaction.

@@ -5,6 +5,7 @@
 //! * `losses`: what loses messages elsewhere, each a test
 //! * `receipts`: a loop of one's own
 //! * `sqlite`: effects in one transaction with the position
+//! * `troubles`: what is no record's fault, and bounds
 
 mod basics;
 mod batches;
@@ -13,3 +14,4 @@ mod note;
 mod receipts;
 #[cfg(all(feature = "local", feature = "sqlite"))]
 mod sqlite;
+mod troubles;

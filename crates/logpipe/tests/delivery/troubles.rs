@@ -1,0 +1,279 @@
+//! Troubles that are no record's fault, and bounds: what waits, what holds, what is not used up meanwhile.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use jiff::{Span, Timestamp};
+use logpipe::clock::ManualClock;
+use logpipe::health::LaneState;
+use logpipe::store::{Administration, Filter, LaneKey, Memory};
+use logpipe::{Consumer, Cx, Error, Log, Monitor, Service, Store, memory};
+use tokio::time::Instant;
+
+use crate::note::{Note, Note2, Seen, note};
+
+fn consumer<S: Store>(log: &Log, store: &S) -> Consumer<S> {
+    Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on(async |_: Note2, _: &mut Cx<S>| Ok(()))
+}
+
+async fn send(log: &Log, notes: &[Note]) {
+    let producer = log.producer("notes").await.unwrap();
+    producer.send_all(notes).await.unwrap();
+}
+
+/// Waits for what will come, and fails where it does not.
+async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_true() {
+        assert!(Instant::now() < deadline, "it did not happen: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn any_lane(monitor: &Monitor, is: impl Fn(&LaneState) -> bool) -> bool {
+    let health = monitor.health();
+    health.consumers[0].lanes.iter().any(|lane| is(&lane.state))
+}
+
+fn handled(monitor: &Monitor) -> u64 {
+    monitor.health().consumers[0].handled
+}
+
+/// A thread that is blocked can't be dropped: health says so, and where another owner takes the lane meanwhile, what the
+/// blocked handler did comes too late to count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_blocks_its_thread_is_stuck_and_its_commit_comes_too_late() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let (unblock, blocked) = mpsc::channel::<()>();
+    let blocking = consumer(&log, &store).on_with(
+        (seen.clone(), Mutex::new(blocked)),
+        async |(seen, blocked): &(Seen, Mutex<mpsc::Receiver<()>>), note: Note, _cx| {
+            seen.push(&note);
+            // The second time the sender is gone.
+            let _ = blocked.lock().unwrap().recv();
+            Ok(())
+        },
+    );
+    let service = Service::new().with(blocking.stop_after(1));
+    let monitor = service.monitor();
+    let running = tokio::spawn(service.run());
+    let is_stuck = |state: &LaneState| *state == LaneState::Stuck;
+    until("health says stuck", || any_lane(&monitor, is_stuck)).await;
+    assert!(!monitor.health().is_well());
+
+    for stored in store.lanes(None).await.unwrap() {
+        let key = LaneKey {
+            consumer: stored.consumer,
+            lane: stored.lane,
+            cluster: stored.cluster,
+            incarnation: stored.incarnation,
+        };
+        store.claim(&key, None).await.unwrap().unwrap();
+    }
+    drop(unblock);
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!((outcome.handled, seen.times(1)), (1, 2));
+}
+
+/// At a cap the lane holds before the record that would be one too many, and goes on when there is room.
+#[tokio::test(start_paused = true)]
+async fn at_a_cap_of_parked_records_lanes_hold() {
+    for per_key in [false, true] {
+        let log = Log::new(memory::Memory::with(memory::Settings {
+            lanes: 1,
+            ..memory::Settings::default()
+        }));
+        let (store, seen) = (Memory::new(), Seen::default());
+        let key = |n: i64| {
+            if per_key {
+                "one".into()
+            } else {
+                format!("k{n}")
+            }
+        };
+        let notes: Vec<Note> = (0..5).map(|n| note(&key(n), n)).collect();
+        send(&log, &notes).await;
+        let failing = consumer(&log, &store)
+            .on_with(seen.clone(), async |seen, note: Note, _cx| {
+                seen.push(&note);
+                Err(Error::permanent("never"))
+            })
+            .set(|settings| match per_key {
+                true => settings.parked_per_key_max = 2,
+                false => settings.parked_max = 2,
+            });
+        let service = Service::new().with(failing.stop_after(5));
+        let monitor = service.monitor();
+        let running = tokio::spawn(service.run());
+        let parked = || async { store.parked(&Filter::default(), None, 10).await.unwrap() };
+        for round in [2, 4] {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let is_held = |state: &LaneState| {
+                let cap = if per_key {
+                    "parked_per_key_max"
+                } else {
+                    "parked_max"
+                };
+                matches!(state, LaneState::Held(why) if why.contains(cap))
+            };
+            assert!(any_lane(&monitor, is_held), "{:?}", monitor.health());
+            let parked = parked().await;
+            assert_eq!(parked.len(), 2);
+            let numbers = parked.iter().map(|parked| parked.record.position.clone());
+            assert_eq!(numbers.count(), 2);
+            assert_eq!(monitor.health().consumers[0].parked, round);
+            store.drop_parked(&Filter::default()).await.unwrap();
+        }
+        let outcome = running.await.unwrap().unwrap();
+        assert_eq!((outcome.handled, outcome.parked), (0, 5));
+        assert!(seen.of(&key(0)).is_sorted());
+    }
+}
+
+/// Whose clock is wrong, the writer's or ours, nobody knows: no record waits longer than the lag, and an old one not at all.
+#[tokio::test(start_paused = true)]
+async fn minimum_lag_is_clamped_where_a_clock_is_wrong() {
+    const LAG: Duration = Duration::from_secs(600);
+    let written: Timestamp = "2024-01-02T03:04:05Z".parse().unwrap();
+    let table = [
+        (Span::new().hours(-3), LAG),
+        (Span::new().seconds(0), LAG),
+        (Span::new().seconds(400), LAG - Duration::from_secs(400)),
+        (Span::new().hours(48), Duration::ZERO),
+    ];
+    for (ahead, expected) in table {
+        let log = Log::new(memory::Memory::with(memory::Settings {
+            clock: ManualClock::at(written).clock(),
+            ..memory::Settings::default()
+        }));
+        send(&log, &[note("a", 1)]).await;
+        let lagging = consumer(&log, &Memory::new())
+            .on(async |_: Note, _: &mut Cx<Memory>| Ok(()))
+            .clock(ManualClock::at(written + ahead).clock())
+            .min_lag(LAG)
+            .stop_after(1);
+        let started = Instant::now();
+        assert_eq!(Service::new().with(lagging).run().await.unwrap().handled, 1);
+        let waited = started.elapsed();
+        let slack = Duration::from_secs(1);
+        assert!(
+            waited >= expected && waited < expected + slack,
+            "{ahead}: {waited:?}"
+        );
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use logpipe::store::Sqlite;
+    use logpipe::store::sqlite::sqlx;
+    use logpipe::store::sqlite::sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    /// Writes a row with its attempt, and so many bytes.
+    fn writing(consumer: Consumer<Sqlite>, bytes: i64) -> Consumer<Sqlite> {
+        consumer.on_with(
+            bytes,
+            async |bytes: &i64, note: Note, cx: &mut Cx<Sqlite>| {
+                let attempt = cx.attempt();
+                sqlx::query("insert into effects values (?, ?, zeroblob(?))")
+                    .bind(note.number)
+                    .bind(attempt)
+                    .bind(*bytes)
+                    .execute(cx.tx())
+                    .await?;
+                Ok(())
+            },
+        )
+    }
+
+    /// Effects happened once each, at the first attempt.
+    async fn assert_effects(pool: &sqlx::SqlitePool, count: i64) {
+        let (rows, numbers, attempts): (i64, i64, i64) =
+            sqlx::query_as("select count(*), count(distinct number), max(attempt) from effects")
+                .fetch_one(pool)
+                .await
+                .unwrap();
+        assert_eq!((rows, numbers, attempts), (count, count, 1));
+    }
+
+    async fn file(folder: &tempfile::TempDir) -> (SqliteConnectOptions, sqlx::SqlitePool) {
+        let options = SqliteConnectOptions::new().filename(folder.path().join("app.db"));
+        let options = options.create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options.clone())
+            .await
+            .unwrap();
+        for statement in [
+            "create table effects (number integer, attempt integer, ballast blob)",
+            "create table ballast (bytes blob)",
+            "insert into ballast values (zeroblob(1000000))",
+        ] {
+            sqlx::query(statement).execute(&pool).await.unwrap();
+        }
+        (options, pool)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_parks_nothing_and_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (options, pool) = file(&folder).await;
+        // 1.6 MB: with the ballast there is room for some fifty of the hundred.
+        let options = options.pragma("max_page_count", "400");
+        let store = Sqlite::with_options(options).await.unwrap();
+        let log = Log::memory();
+        let notes: Vec<Note> = (0..100).map(|n| note(&format!("k{}", n % 9), n)).collect();
+        send(&log, &notes).await;
+        let service = Service::new().with(
+            writing(consumer(&log, &store), 10_000)
+                .set(|settings| settings.run = 4)
+                .stop_after(100),
+        );
+        let monitor = service.monitor();
+        let running = tokio::spawn(service.run());
+        let is_full =
+            |state: &LaneState| matches!(state, LaneState::Waiting(why) if why.contains("full"));
+        until("the disk is full", || any_lane(&monitor, is_full)).await;
+        assert!(!monitor.health().is_well());
+        sqlx::query("delete from ballast")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let freed = Instant::now();
+        let outcome = running.await.unwrap().unwrap();
+        assert!(freed.elapsed() < Duration::from_secs(5));
+        assert_eq!((outcome.handled, outcome.parked), (100, 0));
+        assert_effects(&pool, 100).await;
+    }
+
+    /// Longer than a transaction's patience (5 s), while records keep coming.
+    #[tokio::test]
+    async fn a_locked_store_parks_nothing_and_goes_on_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (options, pool) = file(&folder).await;
+        let store = Sqlite::with_options(options).await.unwrap();
+        let log = Log::memory();
+        let notes: Vec<Note> = (0..300).map(|n| note(&format!("k{}", n % 9), n)).collect();
+        let service = Service::new().with(writing(consumer(&log, &store), 10).stop_after(300));
+        let monitor = service.monitor();
+        let running = tokio::spawn(service.run());
+        send(&log, &notes[..100]).await;
+        until("the first are handled", || handled(&monitor) == 100).await;
+        let other = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        send(&log, &notes[100..200]).await;
+        let is_waiting = |state: &LaneState| matches!(state, LaneState::Waiting(why) if why.contains("others have held"));
+        until("a lane waits", || any_lane(&monitor, is_waiting)).await;
+        send(&log, &notes[200..]).await;
+        assert_eq!(handled(&monitor), 100);
+        other.rollback().await.unwrap();
+        let freed = Instant::now();
+        let outcome = running.await.unwrap().unwrap();
+        assert!(freed.elapsed() < Duration::from_secs(5));
+        assert_eq!((outcome.handled, outcome.parked), (300, 0));
+        assert_effects(&pool, 300).await;
+    }
+}

@@ -47,6 +47,7 @@ mod armed {
     pub(crate) fn point(_: Point) {}
 
     #[inline(always)]
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     pub(crate) fn planted(_: Mistake) -> bool {
         false
     }

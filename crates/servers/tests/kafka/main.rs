@@ -4,6 +4,8 @@
 mod broker;
 /// The suite that every log passes.
 mod conformance;
+/// Ends: idle, after so many records, on a signal, with a rebalance in the middle.
+mod ends;
 /// Logs that do not go on where a consumer stands.
 mod gaps;
 /// What tests of consumers share.

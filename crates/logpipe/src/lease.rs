@@ -10,6 +10,10 @@
 //! claim it. It changes hands without its owner when the owner died, or when its lease ran out. Each claim raises the
 //! lane's epoch, so that a former owner that wakes up recognises that the row is no longer its own. A member trusts
 //! neither hand of the clock alone: monotonic time may stand still while the machine sleeps, wall time may be set back.
+//!
+//! A member whose handler blocks its thread loses the lane as its lease runs out, lives on, and now has less than its
+//! share: the lane would fall to it again, and nobody would read it. So it is *stuck* with that lane, says so in the
+//! table, and others share the lane out without it until it shows a sign of life.
 
 #[cfg(any(feature = "local", feature = "kinesis"))]
 pub(crate) mod member;
@@ -76,6 +80,14 @@ pub(crate) struct Row {
 pub(crate) struct Peer {
     pub id: String,
     pub topics: BTreeSet<String>,
+    /// Lanes that it lost while its work on them stood still: it can't take them before that work has ended.
+    pub stuck: BTreeSet<LaneId>,
+}
+
+impl Peer {
+    fn can_read(&self, lane: &LaneId) -> bool {
+        self.topics.contains(lane.topic()) && !self.stuck.contains(lane)
+    }
 }
 
 /// Everything that a decision depends on, read in one transaction.
@@ -102,6 +114,8 @@ pub(crate) struct Step {
 pub(crate) struct Membership {
     me: String,
     held: BTreeMap<LaneId, Held>,
+    /// As [`Peer::stuck`].
+    stuck: BTreeSet<LaneId>,
     /// `Joined` was said and nothing was assigned since.
     said_joined: bool,
 }
@@ -123,8 +137,15 @@ impl Membership {
         Self {
             me,
             held: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             said_joined: false,
         }
+    }
+
+    /// As [`Peer::stuck`], for the others to know.
+    #[cfg(any(test, feature = "local", feature = "kinesis"))]
+    pub(crate) fn stuck(&self) -> &BTreeSet<LaneId> {
+        &self.stuck
     }
 
     /// Whether the lane is ours and its lease has not run out.
@@ -158,9 +179,16 @@ impl Membership {
 
     /// The lanes whose lease ran out, while the table can't be reached: they are no longer ours, whatever it says.
     #[cfg(any(feature = "local", feature = "kinesis"))]
-    pub(crate) fn lapse(&mut self, now: Moment) -> Vec<LaneId> {
+    pub(crate) fn lapse(&mut self, now: Moment, is_alive: impl Fn(&LaneId) -> bool) -> Vec<LaneId> {
         let lapsed = self.held.extract_if(.., |_, held| now.is_past(held.lapses));
-        lapsed.map(|(lane, _)| lane).collect()
+        let lapsed: Vec<LaneId> = lapsed.map(|(lane, _)| lane).collect();
+        self.get_stuck(&lapsed, is_alive);
+        lapsed
+    }
+
+    fn get_stuck(&mut self, lost: &[LaneId], is_alive: impl Fn(&LaneId) -> bool) {
+        let still = lost.iter().filter(|lane| !is_alive(lane));
+        self.stuck.extend(still.cloned());
     }
 
     /// Everything that is still held, as freed rows: the member leaves.
@@ -179,7 +207,8 @@ impl Membership {
         row.owner.as_deref() == Some(&*self.me) && row.epoch == held.epoch
     }
 
-    /// Looks at the group and does this member's part. `is_alive` says for which lanes work went on within the lease.
+    /// Looks at the group and does this member's part. `is_alive` says for which lanes work went on within the lease,
+    /// lost ones included.
     /// With `may_claim` false nothing new is taken: nobody waits for events, perhaps because the process shuts down.
     pub(crate) fn step(
         &mut self,
@@ -191,9 +220,14 @@ impl Membership {
         let mut step = Step::default();
         // The table as this step leaves it.
         let mut rows = view.rows.clone();
+        self.stuck.retain(|lane| !is_alive(lane));
         self.keep(now, view, &mut rows, &mut step, is_alive);
 
-        let shares = balance(&view.members, &self.claimable(now, view, &rows));
+        let mut members = view.members.clone();
+        for me in members.iter_mut().filter(|member| member.id == self.me) {
+            me.stuck.clone_from(&self.stuck);
+        }
+        let shares = balance(&members, &self.claimable(now, view, &rows));
         self.give_notice(now, &shares, &mut step);
 
         let mut assigned = Vec::new();
@@ -283,6 +317,7 @@ impl Membership {
             true
         });
         if !lost.is_empty() {
+            self.get_stuck(&lost, is_alive);
             step.events.push(Event::Lost(lost));
         }
         step.events.extend(gone.into_iter().map(|lane| {
@@ -375,7 +410,7 @@ fn balance<'a>(members: &'a [Peer], lanes: &[Claimable<'a>]) -> Vec<Share<'a>> {
     members.sort_by(|a, b| a.id.cmp(&b.id));
     let mut counts = vec![0_usize; members.len()];
     let index_of = |id: &str| members.iter().position(|member| member.id == id);
-    let reads = |member: usize, lane: &LaneId| members[member].topics.contains(lane.topic());
+    let reads = |member: usize, lane: &LaneId| members[member].can_read(lane);
     let least = |counts: &[usize], lane: &LaneId| {
         (0..members.len())
             .filter(|member| reads(*member, lane))

@@ -156,8 +156,9 @@ pub trait Source: Send + Sync {
     /// A lane that ended is settled to its last record and `Closed` is stored. Only now may its children be assigned.
     fn finish(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>>;
 
-    /// Says that the lane's work goes on. A source that renews leases renews only those of lanes that were alive within
-    /// the lease; the run time stops calling this for a lane whose handler blocks its thread.
+    /// Says that the lane's work goes on, or has ended. A source that renews leases renews only those of lanes that were
+    /// alive within the lease; the run time stops calling this for a lane whose handler blocks its thread. Where such a
+    /// lane is lost, it is not assigned to this member again before this was called.
     fn alive(&self, lane: &LaneId);
 
     /// Leaves the group in good order: every lane has been released.

@@ -44,6 +44,7 @@ pub(super) fn file(path: &Path) -> File {
                 PRIMARY KEY (grp, topic, shard)
             ) STRICT, WITHOUT ROWID;
             ",
+            table::STUCK,
         ],
     }
 }

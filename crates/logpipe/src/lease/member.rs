@@ -98,7 +98,7 @@ struct Inner<L> {
     /// What the members of the group read, as this one saw them last: all of them share all lanes out.
     topics: Mutex<BTreeSet<String>>,
     membership: tokio::sync::Mutex<Membership>,
-    /// When work on a lane was last reported.
+    /// When work on a lane that is ours, or was, was last reported.
     alive: Mutex<BTreeMap<LaneId, Duration>>,
     events: Mutex<VecDeque<Result<Event>>>,
     happened: Notify,
@@ -122,7 +122,11 @@ impl<L: Lanes> Member<L> {
             group: join.group,
             membership: tokio::sync::Mutex::new(Membership::new(id.clone())),
             topics: Mutex::new(topics.clone()),
-            peer: Peer { id, topics },
+            peer: Peer {
+                id,
+                topics,
+                stuck: BTreeSet::new(),
+            },
             alive: Mutex::default(),
             events: Mutex::default(),
             happened: Notify::new(),
@@ -177,6 +181,15 @@ impl<L: Lanes> Inner<L> {
             .expect("nothing panics while it holds the events")
     }
 
+    /// The lanes that work went on in within a term.
+    fn living(&self, now: Moment) -> BTreeSet<LaneId> {
+        self.alive()
+            .iter()
+            .filter(|(_, at)| now.up.saturating_sub(**at) < TERM)
+            .map(|(lane, _)| lane.clone())
+            .collect()
+    }
+
     /// Looks at the group again and again, until the membership ends.
     async fn beat(self: Arc<Self>) {
         let mut news = self.parts.lanes.news().subscribe();
@@ -208,12 +221,7 @@ impl<L: Lanes> Inner<L> {
         let mut membership = self.membership.lock().await;
         let now = self.now();
         let may_claim = self.listeners.load(Ordering::SeqCst) > 0;
-        let alive: BTreeSet<LaneId> = self
-            .alive()
-            .iter()
-            .filter(|(_, at)| now.up.saturating_sub(**at) < TERM)
-            .map(|(lane, _)| lane.clone())
-            .collect();
+        let alive = self.living(now);
         let is_due = registered.is_none_or(|at| now.up.saturating_sub(at) >= HEARTBEAT);
 
         let (group, peer, locks) = (
@@ -233,16 +241,21 @@ impl<L: Lanes> Inner<L> {
                         table::unregister(table, &group, &dead).await?;
                         locks.unlock(&dead);
                     }
-                    let is_registered = members.iter().any(|member| member.peer.id == peer.id);
-                    if is_due || !is_registered {
-                        table::register(table, &group, &peer, now.wall).await?;
-                    }
                     let view = table::view(table, &group, &peer, now.wall, cluster, &lanes).await?;
                     let step = next.step(now, &view, may_claim, |lane| alive.contains(lane));
                     table::write_rows(table, &group, &step.writes).await?;
+                    let me = members.iter().find(|member| member.peer.id == peer.id);
+                    let is_news = me.is_none_or(|me| me.peer.stuck != *next.stuck());
+                    if is_due || is_news {
+                        let me = Peer {
+                            stuck: next.stuck().clone(),
+                            ..peer
+                        };
+                        table::register(table, &group, &me, now.wall).await?;
+                    }
                     let topics = view.members.into_iter().flat_map(|member| member.topics);
                     let topics: BTreeSet<String> = topics.collect();
-                    Ok((next, step, topics, is_due || !is_registered))
+                    Ok((next, step, topics, is_due || is_news))
                 })
             })
             .await?;
@@ -268,13 +281,10 @@ impl<L: Lanes> Inner<L> {
         }
         let now = self.now().up;
         for event in &events {
-            let mut alive = self.alive();
-            match event {
-                Event::Assigned(lanes) => {
-                    alive.extend(lanes.iter().map(|assigned| (assigned.lane.clone(), now)));
-                }
-                Event::Lost(lanes) => alive.retain(|lane, _| !lanes.contains(lane)),
-                _ => {}
+            // Of a lane that is lost a sign of life is waited for too: until then it is not taken again.
+            if let Event::Assigned(lanes) = event {
+                let lanes = lanes.iter().map(|assigned| (assigned.lane.clone(), now));
+                self.alive().extend(lanes);
             }
         }
         self.events().extend(events.into_iter().map(Ok));
@@ -282,7 +292,11 @@ impl<L: Lanes> Inner<L> {
     }
 
     async fn could_not_look(&self, error: Error, is_news: bool) {
-        let lapsed = self.membership.lock().await.lapse(self.now());
+        let now = self.now();
+        let alive = self.living(now);
+        let mut membership = self.membership.lock().await;
+        let lapsed = membership.lapse(now, |lane| alive.contains(lane));
+        drop(membership);
         if !lapsed.is_empty() {
             self.say(vec![Event::Lost(lapsed)]);
         }
@@ -464,8 +478,10 @@ impl<L: Lanes> Source for Member<L> {
 
     fn alive(&self, lane: &LaneId) {
         let now = self.inner.now().up;
-        if let Some(at) = self.inner.alive().get_mut(lane) {
-            *at = now;
+        let last = self.inner.alive().insert(lane.clone(), now);
+        // After such a silence the lane may have been lost, and may be had again.
+        if last.is_some_and(|last| now.saturating_sub(last) >= TERM) {
+            self.inner.poke.notify_one();
         }
     }
 

@@ -50,6 +50,17 @@ pub(crate) const SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What came later: lanes that members are stuck with.
+pub(crate) const STUCK: &str = "
+    CREATE TABLE member_stuck (
+        grp TEXT NOT NULL,
+        member TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        shard TEXT NOT NULL,
+        PRIMARY KEY (grp, member, topic, shard)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The folder where living members hold a lock.
 pub(crate) struct Locks {
     folder: PathBuf,
@@ -110,7 +121,7 @@ impl Locks {
     }
 }
 
-/// Writes that this member lives until a term from now.
+/// Writes that this member lives until a term from now, and what it can't take.
 pub(crate) async fn register(
     connection: &mut SqliteConnection,
     group: &str,
@@ -133,6 +144,20 @@ pub(crate) async fn register(
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query("DELETE FROM member_stuck WHERE grp = ? AND member = ?")
+        .bind(group)
+        .bind(&peer.id)
+        .execute(&mut *connection)
+        .await?;
+    for lane in &peer.stuck {
+        sqlx::query("INSERT INTO member_stuck (grp, member, topic, shard) VALUES (?, ?, ?, ?)")
+            .bind(group)
+            .bind(&peer.id)
+            .bind(lane.topic())
+            .bind(lane.shard())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -144,6 +169,7 @@ pub(crate) async fn unregister(
     for sql in [
         "DELETE FROM members WHERE grp = ? AND id = ?",
         "DELETE FROM member_topics WHERE grp = ? AND member = ?",
+        "DELETE FROM member_stuck WHERE grp = ? AND member = ?",
         "UPDATE leases SET owner = NULL WHERE grp = ? AND owner = ?",
     ] {
         sqlx::query(sql)
@@ -169,7 +195,7 @@ pub(crate) async fn members(
         "SELECT m.id, m.expires, t.topic FROM members m JOIN member_topics t ON t.grp = m.grp AND t.member = m.id WHERE m.grp = ? ORDER BY m.id",
     )
     .bind(group)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let mut members: Vec<Registered> = Vec::new();
     for row in rows {
@@ -183,9 +209,21 @@ pub(crate) async fn members(
                 peer: Peer {
                     id: id.to_owned(),
                     topics: BTreeSet::from([topic]),
+                    stuck: BTreeSet::new(),
                 },
                 expires: from_millis(row.try_get(1)?),
             }),
+        }
+    }
+    let rows = sqlx::query("SELECT member, topic, shard FROM member_stuck WHERE grp = ?")
+        .bind(group)
+        .fetch_all(connection)
+        .await?;
+    for row in rows {
+        let (id, topic, shard): (&str, &str, &str) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        for member in members.iter_mut().filter(|member| member.peer.id == id) {
+            member.peer.stuck.insert(LaneId::new(topic, shard));
         }
     }
     Ok(members)

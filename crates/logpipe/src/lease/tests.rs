@@ -31,6 +31,8 @@ struct Member {
     lanes: BTreeSet<LaneId>,
     revoking: BTreeSet<LaneId>,
     said: Vec<String>,
+    /// Its handler blocks its thread.
+    blocked: BTreeSet<LaneId>,
 }
 
 impl Group {
@@ -50,6 +52,7 @@ impl Group {
             lanes: BTreeSet::new(),
             revoking: BTreeSet::new(),
             said: Vec::new(),
+            blocked: BTreeSet::new(),
         });
         self.members.len() - 1
     }
@@ -65,6 +68,7 @@ impl Group {
                 .map(|member| Peer {
                     id: member.membership.me.clone(),
                     topics: BTreeSet::from(["nouns".to_owned()]),
+                    stuck: member.membership.stuck().clone(),
                 })
                 .collect(),
         }
@@ -77,7 +81,9 @@ impl Group {
 
     fn step_in(&mut self, index: usize, now: Moment, view: &View, is_alive: bool) {
         let member = &mut self.members[index];
-        let step = member.membership.step(now, view, true, |_| is_alive);
+        let blocked = &member.blocked;
+        let is_alive = |lane: &LaneId| is_alive && !blocked.contains(lane);
+        let step = member.membership.step(now, view, true, is_alive);
         self.rows.extend(step.writes);
         for event in step.events {
             match event {
@@ -249,6 +255,40 @@ fn a_lane_whose_work_does_not_go_on_is_not_renewed() {
     assert_eq!(group.rows[&lane(0)].expires, at(16).wall);
 }
 
+/// A member that loses a lane has less than its share, so that the lane would fall to it again and again.
+#[test]
+fn a_lane_that_is_lost_to_a_blocked_thread_goes_to_another_until_the_thread_is_back() {
+    let mut group = Group::of(2);
+    let (a, b) = (group.join(), group.join());
+    group.step(a, at(0));
+    group.step(b, at(0));
+    assert_eq!(group.counts(), [1, 1]);
+    let stuck = group.members[a].lanes.first().unwrap().clone();
+    group.members[a].blocked.insert(stuck.clone());
+    for second in 1..20 {
+        group.step(a, at(second));
+        group.step(b, at(second));
+        let held = group.members[b].lanes.contains(&stuck);
+        assert_eq!(held, second >= 10, "{second}");
+    }
+    assert_eq!(group.said(a), ["assigned 1", "lost 1", "joined"]);
+
+    // Nobody has it rather than the blocked one.
+    group.release(b, &stuck);
+    let b = group.members.pop().unwrap();
+    group.step(a, at(21));
+    assert_eq!(group.counts(), [1], "only the other lane");
+    group.members.push(b);
+    group.step(1, at(21));
+    assert!(group.members[1].lanes.contains(&stuck));
+
+    group.members.pop();
+    group.members[a].blocked.clear();
+    group.step(a, at(33));
+    group.step(a, at(34));
+    assert_eq!(group.counts(), [2]);
+}
+
 #[test]
 fn what_is_not_released_in_time_is_lost() {
     let mut group = Group::of(2);
@@ -325,6 +365,7 @@ fn members_read_only_their_own_topics() {
     let peer = |id: &str, topics: &[&str]| Peer {
         id: id.into(),
         topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        stuck: BTreeSet::new(),
     };
     let members = [peer("a", &["x"]), peer("b", &["x", "y"])];
     let lanes: Vec<LaneId> = ["x", "x", "x", "x", "y", "y"]

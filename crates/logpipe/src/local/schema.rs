@@ -64,7 +64,7 @@ pub(super) fn groups_file(folder: &Path) -> File {
         path: folder.join("groups.db"),
         application: 0x6c6f_6767,
         synchronous: SqliteSynchronous::Normal,
-        migrations: &[table::SCHEMA],
+        migrations: &[table::SCHEMA, table::STUCK],
     }
 }
 

@@ -1,6 +1,6 @@
 //! A membership in a group of a log in memory, and the readers of its lanes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ impl MemorySource {
         let peer = Peer {
             id: me.clone(),
             topics: join.topics.into_iter().collect(),
+            stuck: BTreeSet::new(),
         };
         state.group(&join.group).members.insert(me.clone(), peer);
         state.changed.send_replace(());

@@ -167,6 +167,102 @@ async fn minimum_lag_is_clamped_where_a_clock_is_wrong() {
     }
 }
 
+#[cfg(feature = "local")]
+mod local {
+    use std::path::Path;
+
+    use logpipe::local::{Local, Settings};
+    use logpipe::record::Cursor;
+
+    use super::*;
+
+    /// What a process has of the log.
+    async fn process(folder: &Path, clock: &ManualClock) -> Log {
+        let settings = Settings {
+            clock: clock.clock(),
+            partitions: 1,
+        };
+        Log::new(Local::open_with(folder, settings).await.unwrap())
+    }
+
+    async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+        match tokio::time::timeout(Duration::from_secs(30), future).await {
+            Ok(value) => value,
+            Err(_) => panic!("it did not happen: {what}"),
+        }
+    }
+
+    /// The lease of a lane whose handler blocks its thread runs out, though its member lives and would have the fewest
+    /// lanes: others have the lane, one after the other, for as long as the thread is blocked.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_stuck_lane_is_taken_over_and_not_given_back_while_its_handler_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(Timestamp::now());
+        let (store, seen) = (Memory::new(), Seen::default());
+        let first = process(folder.path(), &clock).await;
+        send(&first, &[note("a", 0)]).await;
+
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let stuck = consumer(&first, &store).on_with(
+            (seen.clone(), Mutex::new(blocked)),
+            async |(seen, blocked): &(Seen, Mutex<mpsc::Receiver<()>>), note: Note, _cx| {
+                seen.push(&note);
+                // From the second time on the sender is gone.
+                let _ = blocked.lock().unwrap().recv();
+                Ok(())
+            },
+        );
+        let service = Service::new().with(stuck);
+        let monitor = service.monitor();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(service.run_until(async {
+            // Dropped without a word it stops too.
+            let _ = stopped.await;
+        }));
+        until("the handler runs", || seen.times(0) == 1).await;
+
+        // Each ends after its record, so that the lane is free again while the handler still runs.
+        for number in 0..3 {
+            let other = process(folder.path(), &clock).await;
+            if number > 0 {
+                send(&other, &[note("a", number)]).await;
+            }
+            let service = Service::new().with(
+                consumer(&other, &store)
+                    .on_with(seen.clone(), async |seen, note: Note, _cx| {
+                        seen.push(&note);
+                        Ok(())
+                    })
+                    .stop_after(1),
+            );
+            let running = tokio::spawn(service.run());
+            if number == 0 {
+                // Once: no lease that anybody takes from now on runs out.
+                clock.advance(Duration::from_secs(11));
+            }
+            let outcome = soon("another member has the lane", running).await;
+            assert_eq!(outcome.unwrap().unwrap().handled, 1);
+        }
+        assert_eq!((handled(&monitor), seen.times(0)), (0, 2));
+        let position = async || {
+            let lanes = store.lanes(None).await.unwrap();
+            lanes.into_iter().map(|lane| lane.cursor).next().unwrap()
+        };
+        assert_eq!(position().await, Cursor::After(2.into()));
+
+        // Its commit comes too late, and it goes on behind what the others did.
+        drop(unblock);
+        send(&first, &[note("a", 3)]).await;
+        until("the lane is had again", || handled(&monitor) == 1).await;
+        assert_eq!(position().await, Cursor::After(3.into()));
+        let all: Vec<i64> = seen.of("a");
+        assert_eq!(all, [0, 0, 1, 2, 3]);
+        stop.send(()).unwrap();
+        let outcome = soon("it stops", running).await.unwrap().unwrap();
+        assert_eq!((outcome.handled, outcome.parked), (1, 0));
+    }
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use logpipe::store::Sqlite;

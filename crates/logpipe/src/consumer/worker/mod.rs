@@ -145,6 +145,13 @@ impl<S: Store> Worker<S> {
 
     /// The life of the lane.
     pub(super) async fn work(mut self) -> Exit {
+        let exit = self.live().await;
+        // Where a handler had blocked the thread, the lane was lost, and now it may be had again.
+        self.shared.source.alive(&self.key.lane);
+        exit
+    }
+
+    async fn live(&mut self) -> Exit {
         self.set(LaneState::Starting);
         loop {
             let mut tenure = None;

@@ -320,7 +320,8 @@ pub(super) async fn a_lost_lane_is_fenced(harness: impl Harness) {
             !member.lanes.contains_key(&lane)
         })
         .await;
-    // Alone in its group it gets the lane anew, as a new claim.
+    // What was done with it has ended; alone in its group it gets the lane anew, as a new claim.
+    member.source.alive(&lane);
     member
         .until("the lane is assigned anew", |member| {
             member.lanes.contains_key(&lane)

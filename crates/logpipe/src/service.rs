@@ -151,6 +151,10 @@ impl Service {
     }
 
     /// Runs until `signal` resolves, then drains; see [`shutdown_signal`].
+    ///
+    /// A handler that blocks its thread for longer than draining may take is left behind: its transaction never commits.
+    /// Tokio waits for blocked threads when a runtime is dropped, so a program that has such handlers ends with
+    /// `std::process::exit`, or with tokio's `Runtime::shutdown_background`.
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Outcome> {
         self.check()?;
         let (asking, asked) = watch::channel(false);

@@ -105,7 +105,17 @@ pub(super) async fn drive<S: Store>(
         shared: other,
         ..
     } = driver;
-    tasks.shutdown().await;
+    tasks.abort_all();
+    // A task whose handler blocks the thread can't be ended, and is not waited for.
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(LEAVE, ended).await.is_err() {
+        warn!(
+            consumer = shared.group,
+            lanes = tasks.len(),
+            "handlers still block their threads; they are left behind"
+        );
+        tasks.detach_all();
+    }
     drop(other);
     let snapshot = shared.board.snapshot();
     let group = shared.group.clone();

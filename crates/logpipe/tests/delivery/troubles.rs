@@ -79,6 +79,45 @@ async fn a_handler_that_blocks_its_thread_is_stuck_and_its_commit_comes_too_late
     assert_eq!((outcome.handled, seen.times(1)), (1, 2));
 }
 
+/// What blocks a thread is not waited for longer than draining may take, and what it did does not count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_ends_though_a_handler_blocks_its_thread() {
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let (unblock, blocked) = mpsc::channel::<()>();
+    let blocking = |blocked| {
+        consumer(&log, &store).on_with(
+            (seen.clone(), Mutex::new(blocked)),
+            async |(seen, blocked): &(Seen, Mutex<mpsc::Receiver<()>>), note: Note, _cx| {
+                seen.push(&note);
+                // The second time the sender is gone.
+                let _ = blocked.lock().unwrap().recv();
+                Ok(())
+            },
+        )
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    // The consumer waits to be idle, so what the lane does wakes it just before the handler blocks the thread.
+    let first = blocking(blocked)
+        .set(|settings| settings.drain_ms = 100)
+        .idle_timeout(Duration::from_secs(3_600));
+    let service = Service::new().with(first);
+    let running = tokio::spawn(service.run_until(async {
+        // Dropped without a word it stops too.
+        let _ = stopped.await;
+    }));
+    until("the handler runs", || seen.times(1) == 1).await;
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
+    let outcome = ended.expect("it ends").unwrap().unwrap();
+    assert_eq!(outcome.handled, 0);
+    drop(unblock);
+    let again = Service::new().with(blocking(mpsc::channel().1).stop_after(1));
+    let outcome = tokio::time::timeout(Duration::from_secs(30), again.run()).await;
+    assert_eq!(outcome.expect("it ends").unwrap().handled, 1);
+    assert_eq!(seen.times(1), 2);
+}
+
 /// At a cap the lane holds before the record that would be one too many, and goes on when there is room.
 #[tokio::test(start_paused = true)]
 async fn at_a_cap_of_parked_records_lanes_hold() {

@@ -60,10 +60,13 @@ impl<S: Store> Pulse<S> {
         }
     }
 
-    /// Runs to its end, and gives up where the lane is lost or draining takes too long.
+    /// Runs to its end, and gives up where the lane is lost, the consumer has ended, or draining takes too long.
     pub(super) async fn guard<T>(&mut self, future: impl Future<Output = T>) -> Step<T> {
         tokio::pin!(future);
         loop {
+            if self.is_orphaned() {
+                return Err(Break::Drop);
+            }
             let by = match *self.command.borrow() {
                 Command::Drop => return Err(Break::Drop),
                 Command::Drain(by) => Some(by),
@@ -75,9 +78,6 @@ impl<S: Store> Pulse<S> {
                 () = self.moment(by) => {
                     if by.is_some_and(|by| by <= Instant::now()) {
                         return Err(Break::Drain);
-                    }
-                    if self.is_orphaned() {
-                        return Err(Break::Drop);
                     }
                 }
             }

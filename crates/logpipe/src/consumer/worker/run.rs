@@ -22,6 +22,9 @@ impl<S: Store> Worker<S> {
         }
         let held = self.held(tenure);
         let shared = self.shared.clone();
+        // What this task has woken may stand in line behind it on this thread, where no other thread can take it over.
+        // Should the handler block the thread, the consumer itself could be among them: let them go first.
+        tokio::task::yield_now().await;
         let ran = match shared.router.handler(route) {
             Some(handler) if handler.is_loop() && jobs.len() == 1 && jobs[0].decided.is_none() => {
                 let plan = tenure.lane.plan(&[(jobs[0].seq, Fate::Settled)]);
@@ -146,9 +149,6 @@ async fn execute<S: Store>(
         Ok(session) => session,
         Err(error) => return Err((jobs, error)),
     };
-    // What this task has woken may stand in line behind it on this thread, where no other thread can take it over. Should
-    // the handler block the thread, the consumer itself could be among them: let them go first.
-    tokio::task::yield_now().await;
     let (store, rules) = (shared.store.clone(), shared.rules.clone());
     let mut run = Run::new(store, rules, session, held.key.lane.clone(), jobs);
     match shared.router.handler(route) {

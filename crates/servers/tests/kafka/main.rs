@@ -8,6 +8,8 @@ mod conformance;
 mod ends;
 /// Logs that do not go on where a consumer stands.
 mod gaps;
+/// A database that others hold.
+mod locked;
 /// What tests of consumers share.
 mod support;
 /// Brokers that are away, refuse or do not exist.

@@ -243,7 +243,10 @@ impl<S: Store> Worker<S> {
             let fresh = self.shared.quota.left();
             match tenure.lane.next(Instant::now(), fresh) {
                 Next::Run { seqs, .. } => {
-                    self.set(LaneState::Running);
+                    // After trouble it is another try, and says what it waits for until one succeeds.
+                    if self.troubles == 0 {
+                        self.set(LaneState::Running);
+                    }
                     if tenure.lane.has_waiting() {
                         fault::point(Point::RetryWaiting);
                     }

@@ -14,3 +14,5 @@ mod locked;
 mod support;
 /// Brokers that are away, refuse or do not exist.
 mod troubles;
+/// Records that are not acknowledged.
+mod writes;

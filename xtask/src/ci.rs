@@ -30,12 +30,15 @@ pub fn ci() -> Result {
     run(clippy.args(BROKERS).args(["--", "-D", "warnings"]))?;
     for feature in FEATURES {
         run(&mut cargo(&[
-            "check",
+            "clippy",
             "-p",
             "logpipe",
             "--no-default-features",
             "--features",
             feature,
+            "--",
+            "-D",
+            "warnings",
         ]))?;
     }
     // The command's binary has the library's name, and both would be documented in one folder.

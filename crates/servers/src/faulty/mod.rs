@@ -1,6 +1,6 @@
 //! A Kinesis in this process, behind a layer that counts calls and fails on purpose.
 //!
-//! The server is ferrokinesis, which keeps streams in memory. In front of it [`layer`] sees every request and every
+//! The server is ferrokinesis, which keeps streams in memory. In front of it a layer sees every request and every
 //! answer: it counts who reads which shard how often, and does to both what a network and a busy service do.
 
 mod admin;

@@ -146,6 +146,13 @@ pub trait Source: Send + Sync {
     /// Turns a start into a cursor that means the same tomorrow: latest becomes a position, a time may stay a time.
     fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>>;
 
+    /// Where the group's start is in a lane that it has no position of. It is that of [`Source::resolve`] where the lane
+    /// was there when this member joined. Into one that came later others may have written before we saw it: a consumer
+    /// that begins with what comes begins with all of that.
+    fn begin(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
+        self.resolve(lane, start)
+    }
+
     /// Writes positions into the log: the promise itself for the `Broker` store, else a mirror for lag tools, best
     /// effort. A lane that is no longer ours is an error ([`Error::is_fenced`]) and nothing of it is written.
     fn save(&self, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>>;

@@ -24,6 +24,7 @@ mod source;
 mod trouble;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -137,10 +138,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSource> {
     let looker = &shared.looker;
-    let mut lanes = 0;
+    let mut began_with = BTreeSet::new();
     for topic in &join.topics {
         match look::topic(looker, topic)? {
-            State::There(topic) => lanes += topic.partitions.len(),
+            State::There(there) => {
+                let lanes = there.partitions.iter();
+                began_with
+                    .extend(lanes.map(|partition| LaneId::new(&**topic, partition.to_string())));
+            }
             // It may come; the membership says that it waits.
             State::Missing => tracing::warn!(
                 group = join.group,
@@ -157,7 +162,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         return Err(trouble::error(&failed, looker.ear()).context("asking for the cluster's id"));
     };
     let client = Client::new(settings, &settings.member(join))?;
-    let readers = Readers::new(settings.clone(), lanes, shared.watch.clone());
+    let readers = Readers::new(settings.clone(), began_with.len(), shared.watch.clone());
     let (group, events) = Group::join(
         settings,
         client,
@@ -171,6 +176,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         group,
         looker: looker.clone(),
         readers,
+        began_with,
         events: tokio::sync::Mutex::new(events),
         saved: Mutex::default(),
     })

@@ -243,6 +243,11 @@ impl Settings {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true")
+            // Of members, but every client checks that what they may take to poll is not shorter.
+            .set(
+                "session.timeout.ms",
+                self.session_timeout.as_millis().to_string(),
+            )
             .set("queued.max.messages.kbytes", share.queue_kib.to_string())
             .set("queued.min.messages", share.messages.to_string());
         config
@@ -254,8 +259,7 @@ impl Settings {
         let session = self.session_timeout.as_millis();
         config
             .set("group.id", &join.group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", session.to_string());
+            .set("partition.assignment.strategy", "cooperative-sticky");
         if !self.client.contains_key("heartbeat.interval.ms") {
             let beat = (session / 4).clamp(1, 3_000);
             config.set("heartbeat.interval.ms", beat.to_string());

@@ -1,6 +1,6 @@
 //! A consumer's view of Kafka: its membership in a group, and the lanes that it reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub(super) struct KafkaSource {
     pub(super) group: Arc<Group>,
     pub(super) looker: Arc<Client>,
     pub(super) readers: Arc<Readers>,
+    /// The lanes that there were when this member joined.
+    pub(super) began_with: BTreeSet<LaneId>,
     pub(super) events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<Event>>>,
     /// What was committed last. The broker forgets the positions of a topic that is deleted, we do not.
     pub(super) saved: Mutex<BTreeMap<LaneId, (String, Cursor)>>,
@@ -231,6 +233,15 @@ impl Source for KafkaSource {
     fn resolve(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
         let (looker, lane, start) = (self.looker.clone(), lane.clone(), start.clone());
         Box::pin(look::waiting(move || look::resolve(&looker, &lane, &start)))
+    }
+
+    fn begin(&self, lane: &LaneId, start: &Start) -> BoxFuture<'_, Result<Cursor>> {
+        match start {
+            Start::Latest if !self.began_with.contains(lane) => {
+                self.resolve(lane, &Start::Earliest)
+            }
+            start => self.resolve(lane, start),
+        }
     }
 
     fn save(&self, cursors: Vec<(LaneId, Cursor)>) -> BoxFuture<'_, Result<()>> {

@@ -10,6 +10,8 @@ mod ends;
 mod gaps;
 /// A database that others hold.
 mod locked;
+/// What is read of transactions, of partitions that come later, by slow handlers.
+mod reads;
 /// What tests of consumers share.
 mod support;
 /// Brokers that are away, refuse or do not exist.

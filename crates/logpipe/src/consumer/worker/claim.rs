@@ -70,7 +70,7 @@ async fn claim<S: Store>(shared: &Shared<S>, key: &LaneKey) -> Result<Claim> {
         let (cursor, incarnation) = match stored {
             Some(stored) => (stored.cursor, stored.incarnation),
             None => {
-                let first = shared.source.resolve(&key.lane, &shared.start).await?;
+                let first = shared.source.begin(&key.lane, &shared.start).await?;
                 let cursors = vec![(key.lane.clone(), first.clone())];
                 shared.source.save(cursors).await?;
                 (first, None)
@@ -87,7 +87,7 @@ async fn claim<S: Store>(shared: &Shared<S>, key: &LaneKey) -> Result<Claim> {
     if let Some(claim) = shared.store.claim(key, None).await? {
         return Ok(claim);
     }
-    let first = shared.source.resolve(&key.lane, &shared.start).await?;
+    let first = shared.source.begin(&key.lane, &shared.start).await?;
     let claim = shared.store.claim(key, Some(&first)).await?;
     claim.ok_or_else(|| {
         Error::permanent("the store has no row for the lane after a claim that writes it")

@@ -37,6 +37,8 @@ pub struct ConsumerHealth {
     pub skipped: u64,
     /// The lanes that are ours now.
     pub lanes: Vec<LaneHealth>,
+    /// The group has said which lanes are ours. Not at the start, and not after all were lost, until it says so anew.
+    pub has_joined: bool,
 }
 
 /// A snapshot of a lane.
@@ -71,8 +73,11 @@ pub enum LaneState {
 }
 
 impl Health {
-    /// No lane is held, stuck or waiting.
+    /// Every consumer has joined its group, and no lane is held, stuck or waiting.
     pub fn is_well(&self) -> bool {
+        if !self.consumers.iter().all(|consumer| consumer.has_joined) {
+            return false;
+        }
         let mut lanes = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
         lanes.all(|lane| {
             matches!(
@@ -251,6 +256,13 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// All lanes were lost: until the group says what is ours now, nobody knows whether there is something to do.
+    pub(crate) fn parted(&self) {
+        self.joined.store(false, Ordering::Release);
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
     /// Resolves when the group is joined and no lane has anything to do.
     pub(crate) async fn quiet(&self) {
         loop {
@@ -307,6 +319,7 @@ impl Board {
                     buffered_bytes: status.buffered_bytes,
                 })
                 .collect(),
+            has_joined: self.joined.load(Ordering::Acquire),
         }
     }
 }

@@ -40,6 +40,8 @@ struct Driver<S: Store> {
 
 struct Running {
     command: watch::Sender<Command>,
+    /// It is no longer ours; its task ends.
+    is_lost: bool,
     /// It was assigned again before its task had ended.
     next: Option<Assigned>,
 }
@@ -201,6 +203,7 @@ impl<S: Store> Driver<S> {
             Event::Lost(lanes) => {
                 warn!(consumer = self.shared.group, ?lanes, "lost");
                 self.command(&lanes, &Command::Drop);
+                self.lost(&lanes);
             }
             Event::Incident(lane, gap) => self.command(&[lane], &Command::Incident(gap)),
         }
@@ -209,6 +212,20 @@ impl<S: Store> Driver<S> {
     fn joined(&mut self) {
         self.joined.get_or_insert_with(Instant::now);
         self.shared.board.joined();
+    }
+
+    fn lost(&mut self, lanes: &[LaneId]) {
+        for lane in lanes {
+            if let Some(running) = self.lanes.get_mut(lane) {
+                running.is_lost = true;
+                running.next = None;
+            }
+        }
+        let is_ours = |running: &Running| !running.is_lost || running.next.is_some();
+        if !self.lanes.values().any(is_ours) {
+            self.joined = None;
+            self.shared.board.parted();
+        }
     }
 
     fn command(&self, lanes: &[LaneId], command: &Command) {
@@ -244,6 +261,7 @@ impl<S: Store> Driver<S> {
         self.names.insert(task.id(), lane.clone());
         let running = Running {
             command,
+            is_lost: false,
             next: None,
         };
         self.lanes.insert(lane, running);

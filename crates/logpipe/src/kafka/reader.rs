@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::client::Client;
+use super::client::{Client, Ear};
 use super::look::{self, Begin, Placed};
 use super::native::{Batch, Failed, Fetching, Message, Taken};
 use super::settings::Settings;
@@ -22,6 +22,9 @@ use crate::{Error, Result};
 
 /// Messages taken from librdkafka at once.
 const BATCH: usize = 1_024;
+
+/// How soon a reader that waits notices that no broker can be reached.
+const LISTEN: Duration = Duration::from_secs(1);
 
 /// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time.
 pub(super) struct Readers {
@@ -222,6 +225,15 @@ impl KafkaReader {
         Err(error.context(format!("reading {}", self.lane)))
     }
 
+    /// Who can tell why nothing comes, where no broker can be reached.
+    fn down(&self) -> Option<&Ear> {
+        let ours = self.started.as_ref().map(|started| started.client.ear());
+        // At the end nothing may come for long, and then nobody hears that the brokers are back but whoever asks them.
+        let ours = ours.filter(|_| !self.is_at_end);
+        let mut all = [ours, Some(self.looker.ear())].into_iter().flatten();
+        all.find(|ear| ear.is_down())
+    }
+
     /// Compares where we stand with the log there is. Begins anew where all is well.
     async fn examine(&mut self) -> Result<Option<Fetched>> {
         let (looker, lane) = (self.looker.clone(), self.lane.clone());
@@ -284,16 +296,10 @@ impl LaneReader for KafkaReader {
             }
             if self.pending.is_empty() {
                 self.take(budget.records)?;
-                let is_down = || {
-                    let started = self.started.as_ref();
-                    started.is_some_and(|started| started.client.ear().is_down())
-                };
-                if self.pending.is_empty() && !self.is_at_end && is_down() {
+                if self.pending.is_empty()
+                    && let Some(ear) = self.down()
+                {
                     let failed = Failed::code(Code::AllBrokersDown);
-                    let ear = self.started.as_ref().map(|started| started.client.clone());
-                    let ear = ear
-                        .as_ref()
-                        .map_or(self.looker.ear(), |client| client.ear());
                     return Err(trouble::error(&failed, ear));
                 }
             }
@@ -305,7 +311,8 @@ impl LaneReader for KafkaReader {
         Box::pin(async move {
             loop {
                 let is_another = self.watched.is_another(&self.incarnation);
-                if !self.pending.is_empty() || self.is_suspect || is_another {
+                let is_news = self.is_suspect || is_another || self.down().is_some();
+                if !self.pending.is_empty() || is_news {
                     return Ok(());
                 }
                 let Some(started) = &self.started else {
@@ -320,6 +327,7 @@ impl LaneReader for KafkaReader {
                 tokio::select! {
                     () = started.fetching.filled() => {}
                     () = self.watched.changed() => {}
+                    () = tokio::time::sleep(LISTEN) => {}
                 }
             }
         })

@@ -163,6 +163,11 @@ impl Running {
         .await;
     }
 
+    /// Whether it has not ended.
+    pub fn is_on(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// Ends it without a word to anybody.
     pub async fn kill(self) {
         self.task.abort();

@@ -13,6 +13,9 @@ use crate::support::{PATIENCE, Running, Seen, consumer, log, notes, run, send, s
 /// Within this a person has to know what is wrong.
 const SECONDS: Duration = Duration::from_secs(15);
 
+/// For this long a broker that comes back was away.
+const AWAY: Duration = Duration::from_secs(30);
+
 fn join(topic: &str) -> Join {
     Join {
         group: topic.into(),
@@ -110,15 +113,30 @@ async fn a_broker_that_is_away_for_longer_than_a_session() {
     let (log, seen) = (log(&broker.bootstrap()), Seen::default());
     create_topic(&broker.bootstrap(), "t", 1).await.unwrap();
     send(&log, "t", 0..5).await;
-    let running = Running::start(consumer(&log, "t", Memory::new(), &seen));
+    let idle = consumer(&log, "t", Memory::new(), &seen).idle_timeout(AWAY / 2);
+    let running = Running::start(idle);
     until("the first are handled", || seen.all().len() == 5).await;
 
     let producer = log.producer("t").await.unwrap();
     broker.stop().unwrap();
     // Sent while nobody listens: written once somebody does.
     let sending = tokio::spawn(async move { producer.send_all(&notes(5..10)).await.is_ok() });
+    let stopped = Instant::now();
+    for says in ["Connection refused", "check the address"] {
+        until("the lane says what it waits for", || {
+            running.why().contains(says)
+        })
+        .await;
+    }
+    assert!(stopped.elapsed() < SECONDS, "{:?}", stopped.elapsed());
     // The session is one of six seconds.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(AWAY.saturating_sub(stopped.elapsed())).await;
+    let health = running.monitor.health();
+    assert!(!health.is_well(), "{health:?}");
+    assert!(
+        running.is_on(),
+        "it took the lost lanes for having nothing to do"
+    );
     broker.up().unwrap();
     let sent = tokio::time::timeout(PATIENCE, sending).await;
     assert!(sent.expect("sending ends").unwrap(), "it was not written");

@@ -56,6 +56,40 @@ async fn a_store_that_is_down_is_nobodys_fault() {
     assert_eq!((outcome.handled, outcome.parked), (2, 0));
 }
 
+/// One unanswered commit is looked up at once; where no commit is ever answered, looking faster helps nobody.
+#[tokio::test(start_paused = true)]
+async fn commits_that_nobody_answers_for_a_minute_are_not_tried_without_pause() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    let is_lost = Arc::new(AtomicBool::new(true));
+    let losing = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(
+            (seen.clone(), store, is_lost.clone()),
+            async |(seen, store, is_lost): &(Seen, store::Memory, Arc<AtomicBool>),
+                   note: Note,
+                   cx| {
+                assert_eq!(cx.attempt(), 1);
+                seen.push(&note);
+                // Without a pause time would stand still.
+                if is_lost.load(Ordering::Relaxed) && seen.times(1) < 1_000 {
+                    store.fail_next_commit(store::Fault::Lost);
+                }
+                Ok(())
+            },
+        )
+        .on(async |_: Note2, _: &mut Cx<store::Memory>| Ok(()));
+    send(&log, &[note("a", 1)]).await;
+    let running = tokio::spawn(Service::new().with(losing.stop_after(1)).run());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let tries = seen.times(1);
+    assert!((30..100).contains(&tries), "{tries} tries in a minute");
+    is_lost.store(false, Ordering::Relaxed);
+    let answered = tokio::time::Instant::now();
+    let outcome = running.await.unwrap().unwrap();
+    assert!(answered.elapsed() < Duration::from_secs(5));
+    assert_eq!((outcome.handled, outcome.parked), (1, 0));
+}
+
 /// A commit whose answer is lost was written, or was not: the lane looks before it goes on.
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_nobody_answers_is_looked_up() {

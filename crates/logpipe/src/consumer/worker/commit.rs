@@ -8,6 +8,7 @@ use crate::Store;
 use crate::consumer::Shared;
 use crate::consumer::settle::Settling;
 use crate::fault::{self, Point};
+use crate::health::LaneState;
 use crate::store::{Commit, Held, Settlement};
 
 impl<S: Store> Worker<S> {
@@ -78,6 +79,7 @@ impl<S: Store> Worker<S> {
             Commit::Fenced => Err(Break::Anew),
             Commit::Unknown(error) => {
                 warn!(lane = %self.key.lane, %error, "nobody knows whether a commit went through");
+                self.set(LaneState::Waiting(error.to_string()));
                 Err(Break::Anew)
             }
             Commit::Unavailable(error) => {
@@ -96,6 +98,7 @@ impl<S: Store> Worker<S> {
     /// It is durable.
     fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
         self.troubles = 0;
+        self.anew = 0;
         let before = tenure.lane.cursor().clone();
         let outcome = settling.done(&mut tenure.lane);
         tenure.unsaved |= *tenure.lane.cursor() != before;

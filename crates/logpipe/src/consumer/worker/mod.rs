@@ -96,6 +96,8 @@ pub(super) struct Worker<S: Store> {
     pulse: Pulse<S>,
     /// Failures in a row of the store, the log or a dependency.
     troubles: u32,
+    /// How often in a row the lane was looked at anew, and nothing was settled since.
+    anew: u32,
     /// Taken from the quota by records that are not settled.
     places: u64,
     share: Share,
@@ -138,6 +140,7 @@ impl<S: Store> Worker<S> {
             shared,
             key,
             troubles: 0,
+            anew: 0,
             places: 0,
             state: LaneState::Starting,
         }
@@ -185,10 +188,17 @@ impl<S: Store> Worker<S> {
                 let cursor = tenure
                     .take()
                     .map_or(Cursor::Start, |tenure| tenure.lane.cursor().clone());
-                match self.is_ours(&cursor).await? {
-                    true => Ok(()),
-                    false => Err(Break::Drain),
+                if !self.is_ours(&cursor).await? {
+                    return Err(Break::Drain);
                 }
+                // At once, as a rule: another owner has the lane, or a commit is to be looked up. Where that settles
+                // nothing, once and again, looking faster helps nobody.
+                if let Some(again) = self.anew.checked_sub(1) {
+                    let wait = backoff(again).min(LONGEST_WAIT);
+                    self.wait(Instant::now() + wait).await?;
+                }
+                self.anew += 1;
+                Ok(())
             }
             Break::Gap(gap) => {
                 *tenure = None;
@@ -355,7 +365,10 @@ impl<S: Store> Worker<S> {
             "waiting, then trying again"
         );
         self.set(LaneState::Waiting(error.to_string()));
-        let until = Instant::now() + wait;
+        self.wait(Instant::now() + wait).await
+    }
+
+    async fn wait(&mut self, until: Instant) -> Step {
         while Instant::now() < until {
             self.pulse.obey()?;
             self.pulse.moment(Some(until)).await;

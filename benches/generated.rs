@@ -1,10 +1,13 @@
 //! How long does generated code take to check? 200 files of a ten-field record, against serde derive of the same.
 
+#[path = "support/made.rs"]
+mod made;
 mod support;
 
 use std::fs;
 
-use support::{Crate, children_cpu, is_test, median, root};
+use made::Crate;
+use support::{Contest, children_cpu, is_test, root};
 
 const FILES: usize = 200;
 const ROUNDS: usize = 3;
@@ -88,43 +91,26 @@ fn main() {
 
     let record = fs::read_to_string(ours.dir().join("generated/record0/v1.rs")).unwrap();
     let lines = record.lines().count();
-    let mut seconds = [Vec::new(), Vec::new()];
-    for round in 0..=ROUNDS {
-        for (index, subject) in [&ours, &derived].into_iter().enumerate() {
-            // The first round also checks what the crate depends on, and is not counted.
-            subject.cargo(&[
-                "clean",
-                "--quiet",
-                "--package",
-                if index == 0 {
-                    "bench-generated"
-                } else {
-                    "bench-derived"
-                },
-            ]);
-            let before = children_cpu();
-            subject.cargo(&["check", "--quiet"]);
-            if round > 0 {
-                seconds[index].push(children_cpu() - before);
-            }
-        }
-    }
-    let [ours, derived] = seconds.map(median);
+    // The round that is not counted also checks what the crates depend on.
+    let [figures] = Contest::new()
+        .leg("serde derive, without rules", || {
+            check(&derived, "bench-derived")
+        })
+        .leg("logpipe, with rules", || check(&ours, "bench-generated"))
+        .run(ROUNDS);
     println!(
-        "{FILES} files of a ten-field record, CPU seconds of `cargo check`, median of {ROUNDS} alternating rounds"
-    );
-    println!(
-        "{:<28}{ours:>8.2} s   {lines} lines a file",
-        "logpipe, with rules"
-    );
-    println!(
-        "{:<28}{derived:>8.2} s   {} lines a file",
-        "serde derive, without",
+        "{lines} lines a file, {} of serde derive",
         DERIVED.lines().count()
     );
-    println!("{:<28}{:>8.2}", "ours / serde derive", ours / derived);
-    println!(
-        r#"{{"bench":"generated","files":{FILES},"ours_s":{ours:.3},"serde_derive_s":{derived:.3},"ratio":{:.3},"lines_per_file":{lines}}}"#,
-        ours / derived
-    );
+    let title = format!("`cargo check` of {FILES} files of a ten-field record, CPU time");
+    figures.print("generated", &title, "ms", 0);
+    println!(r#"{{"bench":"generated","files":{FILES},"lines_per_file":{lines}}}"#);
+}
+
+/// Milliseconds of CPU time.
+fn check(subject: &Crate, package: &str) -> [f64; 1] {
+    subject.cargo(&["clean", "--quiet", "--package", package]);
+    let before = children_cpu();
+    subject.cargo(&["check", "--quiet"]);
+    [(children_cpu() - before) * 1e3]
 }

@@ -1,110 +1,45 @@
-//! What the benches share: crates made for a measurement, CPU time of child processes, tables and JSON lines.
+//! What do the benches share? Rounds that alternate, and legs in processes of their own.
+//!
+//! Every figure is a ratio to a named opponent of the same run: the machine may be busy, but it is so for both.
 
-#![allow(dead_code, reason = "each bench uses its part")]
+#![allow(dead_code, unused_imports, reason = "each bench uses its part")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod cpu;
+mod rounds;
+
+use std::path::Path;
+
+pub use cpu::{child, children_cpu, leg, own_cpu};
+pub use rounds::{Contest, Figures};
 
 /// The workspace's root.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = package.ancestors();
+    folders
+        .find(|folder| folder.join("Cargo.lock").exists())
+        .expect("the package lies in the workspace")
 }
 
-/// A crate outside the workspace that a bench builds.
-pub struct Crate {
-    dir: PathBuf,
-}
-
-impl Crate {
-    /// An empty one; `dependencies` is TOML.
-    pub fn new(name: &str, dependencies: &str) -> Self {
-        let dir = root().join("target/bench").join(name);
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(dir.join("src")).unwrap();
-        fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
-        let manifest = format!(
-            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-             [dependencies]\n{dependencies}\n[workspace]\n\n[profile.dev]\ndebug = false\n"
-        );
-        fs::write(dir.join("Cargo.toml"), manifest).unwrap();
-        Self { dir }
-    }
-
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Writes a file and the folders above it.
-    pub fn write(&self, path: &str, text: &str) {
-        let path = self.dir.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    /// Generates from its schemas/.
-    pub fn generate(&self) {
-        if let Err(error) = logpipe_build::generate(&logpipe_build::Options::new(&self.dir)) {
-            panic!("{error}");
-        }
-    }
-
-    /// Cargo in it, quiet; a failure ends the bench.
-    pub fn cargo(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO"))
-            .args(arguments)
-            .current_dir(&self.dir)
-            .env("CARGO_TARGET_DIR", root().join("target/bench/target"))
-            .env_remove("RUSTFLAGS")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
+/// The number behind a flag, such as `--records 100000`.
+pub fn number(flag: &str, default: usize) -> usize {
+    let mut arguments = std::env::args().skip_while(|argument| argument != flag);
+    match arguments.nth(1) {
+        Some(number) => number
+            .parse()
+            .unwrap_or_else(|_| panic!("{flag} takes a number")),
+        None => default,
     }
 }
 
-/// Seconds of CPU time that ended child processes used so far.
-pub fn children_cpu() -> f64 {
-    let stat =
-        fs::read_to_string("/proc/self/stat").expect("needs Linux: CPU time is read from /proc");
-    let (_, fields) = stat
-        .rsplit_once(") ")
-        .expect("the command's name is in brackets");
-    let ticks: f64 = fields
-        .split(' ')
-        .skip(13)
-        .take(2)
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum();
-    ticks / 100.0
-}
-
-/// Seconds of CPU time that this process used so far.
-pub fn own_cpu() -> f64 {
-    let stat =
-        fs::read_to_string("/proc/self/stat").expect("needs Linux: CPU time is read from /proc");
-    let (_, fields) = stat
-        .rsplit_once(") ")
-        .expect("the command's name is in brackets");
-    let ticks: f64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum();
-    ticks / 100.0
-}
-
-/// The middle one.
-pub fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// A folder on the disk that the workspace is on: the temporary one may be memory, where a sync costs nothing.
+pub fn scratch(name: &str) -> tempfile::TempDir {
+    let folder = root().join("target/bench");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    tempfile::Builder::new()
+        .prefix(name)
+        .tempdir_in(folder)
+        .expect("a folder")
 }
 
 /// Whether cargo only wants to know that the bench starts (`cargo test` runs benches so).

@@ -22,7 +22,7 @@ mod dialect;
 mod digest;
 mod discover;
 mod emit;
-mod hash;
+pub mod hash;
 mod json;
 mod layout;
 mod lower;

@@ -117,8 +117,30 @@ const MISTAKES: &[Mistake] = &[
                 })
             }
         "#,
-        // rustc finds this one before it comes to our trait, and names the cause itself.
-        words: &["captures state from its environment"],
+        words: &[
+            "E0277",
+            "can't handle `nouns::place::v1::Place` messages",
+            "a closure that captures: hand its state in with `.on_with(state, ",
+        ],
+    },
+    Mistake {
+        name: "handler_stays_on_its_thread",
+        program: r#"
+            fn consumer(log: &logpipe::Log) -> Consumer {
+                Consumer::new(log.source("nouns")).on(async |_: place::v1::Place, _: &mut Cx| {
+                    let here = std::rc::Rc::new(());
+                    std::future::ready(()).await;
+                    drop(here);
+                    Ok(())
+                })
+            }
+        "#,
+        // rustc points at the value and at the `await`, which no sentence of ours could.
+        words: &[
+            "future cannot be sent between threads safely",
+            "used across an await",
+            "std::rc::Rc",
+        ],
     },
 ];
 

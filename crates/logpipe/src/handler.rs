@@ -170,15 +170,38 @@ pub trait HandlerFn<'a, M, S: Store>: Send + Sync + 'static {
     fn call(&self, message: M, cx: &'a mut Cx<S>) -> Self::Future;
 }
 
-impl<'a, M, S, F, Fut> HandlerFn<'a, M, S> for F
+impl<'a, M, S, F> HandlerFn<'a, M, S> for F
 where
     S: Store,
-    F: Fn(M, &'a mut Cx<S>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result> + Send + 'a,
+    F: Handles<'a, M, S> + Send + Sync + 'static,
+    F::Future: Send + 'a,
+{
+    type Future = F::Future;
+
+    fn call(&self, message: M, cx: &'a mut Cx<S>) -> F::Future {
+        self.handle(message, cx)
+    }
+}
+
+/// What a [`HandlerFn`] is apart from threads. Apart, because rustc is not to look behind this impl, where it would speak
+/// of `Fn`: our sentence says more. What keeps a future from being sent it explains better than we could.
+#[doc(hidden)]
+pub trait Handles<'a, M, S: Store> {
+    type Future: Future<Output = Result>;
+
+    fn handle(&self, message: M, cx: &'a mut Cx<S>) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, M, S, F, Fut> Handles<'a, M, S> for F
+where
+    S: Store,
+    F: Fn(M, &'a mut Cx<S>) -> Fut,
+    Fut: Future<Output = Result>,
 {
     type Future = Fut;
 
-    fn call(&self, message: M, cx: &'a mut Cx<S>) -> Fut {
+    fn handle(&self, message: M, cx: &'a mut Cx<S>) -> Fut {
         self(message, cx)
     }
 }

@@ -126,7 +126,8 @@ pub struct LaneExtent {
     pub first: Option<Position>,
     /// The newest record.
     pub last: Option<Position>,
-    /// When the oldest was written.
+    /// When the oldest was written, where the log tells without being read. Kafka and Kinesis do not: `logpipe versions`
+    /// reads them, and knows.
     pub oldest: Option<Timestamp>,
     /// How many records there are, where the log can tell.
     pub count: Option<u64>,
@@ -242,9 +243,11 @@ pub struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapKind {
-    /// The topic was deleted and made again, or the log's files were.
+    /// The topic was deleted and made again, or the log's files were. With Kafka, and positions that only the broker keeps,
+    /// this is noticed by members that run: what the broker knew of a deleted topic's readers went with it.
     Recreated,
-    /// The stored position lies beyond the end: the log lost its tail.
+    /// The stored position lies beyond the end: the log lost its tail. One that has grown past the position since, while
+    /// nobody read it, can't be told from one that lost nothing.
     Truncated,
     /// Retention removed records that were not settled.
     Expired,

@@ -4,10 +4,19 @@
 //! lacks ([`topics`], [`offsets`], [`alter_offsets`]), commits that are handed over in one place and awaited in another
 //! ([`commit`]), and what a failed write may have left behind ([`may_be_written`]).
 //!
-//! The proofs lean on few facts, all of them librdkafka's documented contract: the library is thread-safe; a queue, topic
-//! or event that a `_new`, `_get` or `_poll` function returned is ours until the matching `_destroy`; what accessors of an
-//! event return lives as long as the event; and every one of these objects is destroyed before its client, which each
-//! struct here ensures by owning a share of the [`Client`].
+//! The proofs lean on few facts, all of them librdkafka's documented contract:
+//!
+//! * the library is thread-safe;
+//! * a queue, topic, event or message that a `_new`, `_poll` or `_consume` function returned is ours until the matching
+//!   `_destroy`; a request that is still on its way holds a share of the queue that its answer goes to;
+//! * what accessors of an event or message lend lives as long as that does;
+//! * a request copies its arguments before the function that sends it returns.
+//!
+//! And on three of ours: every object is destroyed before its client, for each struct that outlives a call owns a share of
+//! the [`Client`] and the others never leave the function that was handed one; what is lent is bound to the owner by a
+//! lifetime, or copied before the function returns; and the one callback neither panics nor calls librdkafka.
+//!
+//! Behind the proofs stands a run of the tests on a real broker under valgrind; docs/ARCHITECTURE.md has the command.
 #![allow(unsafe_code)] // The C calls that rust-rdkafka does not wrap; each block says why it is sound.
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -172,6 +181,7 @@ unsafe impl Send for Fetching {}
 // SAFETY: as above, and what takes records or stops needs it alone.
 unsafe impl Sync for Fetching {}
 
+/// Runs on a thread of librdkafka that holds the lock of the queue: it only wakes whoever waits.
 unsafe extern "C" fn filled(_: *mut c::rd_kafka_t, notify: *mut c_void) {
     // SAFETY: the address of `Fetching::filled`, which lives until the callback was switched off.
     let notify = unsafe { &*notify.cast::<Notify>() };
@@ -298,18 +308,21 @@ pub(super) enum Taken<'a> {
 
 impl Batch<'_> {
     pub(super) fn iter(&self) -> impl Iterator<Item = Taken<'_>> {
-        self.messages.iter().map(|message| {
+        self.messages.iter().map(|&ptr| {
             // SAFETY: the message is ours until the batch is dropped, which the lifetime holds.
-            let message = unsafe { &**message };
+            let message = unsafe { &*ptr };
             match message.err {
-                OK => Taken::Record(Message(message)),
+                OK => Taken::Record(Message {
+                    declared: message,
+                    ptr,
+                }),
                 c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
                     Taken::End(u64::try_from(message.offset).unwrap_or(0))
                 }
                 // SAFETY: the message is alive, and so is its text.
                 code => Taken::Failed(Failed {
                     code: code.into(),
-                    said: unsafe { owned(c::rd_kafka_message_errstr(message)) },
+                    said: unsafe { owned(c::rd_kafka_message_errstr(ptr)) },
                 }),
             }
         })
@@ -326,36 +339,41 @@ impl Drop for Batch<'_> {
 }
 
 /// A record that librdkafka still owns.
+///
+/// C functions are given its own pointer: what they keep of a message lies behind the part of it that is declared.
 #[derive(Clone, Copy)]
-pub(super) struct Message<'a>(&'a c::rd_kafka_message_t);
+pub(super) struct Message<'a> {
+    declared: &'a c::rd_kafka_message_t,
+    ptr: *const c::rd_kafka_message_t,
+}
 
 impl<'a> Message<'a> {
     pub(super) fn offset(self) -> u64 {
-        u64::try_from(self.0.offset).unwrap_or(0)
+        u64::try_from(self.declared.offset).unwrap_or(0)
     }
 
     pub(super) fn key(self) -> Option<&'a [u8]> {
         // SAFETY: null, or `key_len` bytes that live as long as the message.
-        unsafe { bytes(self.0.key, self.0.key_len) }
+        unsafe { bytes(self.declared.key, self.declared.key_len) }
     }
 
     pub(super) fn value(self) -> Option<&'a [u8]> {
         // SAFETY: null, or `len` bytes that live as long as the message.
-        unsafe { bytes(self.0.payload, self.0.len) }
+        unsafe { bytes(self.declared.payload, self.declared.len) }
     }
 
     /// Milliseconds since 1970, where the record has a time.
     pub(super) fn timestamp(self) -> Option<i64> {
         let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive.
-        let millis = unsafe { c::rd_kafka_message_timestamp(self.0, &mut kind) };
+        let millis = unsafe { c::rd_kafka_message_timestamp(self.ptr, &mut kind) };
         (millis >= 0).then_some(millis)
     }
 
     pub(super) fn headers(self) -> Headers<'a> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is alive; the headers that it lends live as long as it does.
-        let code = unsafe { c::rd_kafka_message_headers(self.0, &mut headers) };
+        let code = unsafe { c::rd_kafka_message_headers(self.ptr, &mut headers) };
         Headers {
             headers: if code == OK { headers } else { ptr::null_mut() },
             next: 0,

@@ -6,6 +6,8 @@
 //! record another message ends in [`Failure::Reopen`].
 
 use std::borrow::Cow;
+#[cfg(feature = "json")]
+use std::ops::Range;
 
 #[cfg(all(feature = "msgpack", not(feature = "json")))]
 use crate::codec::Writer as _;
@@ -78,6 +80,20 @@ pub fn open(value: Option<&[u8]>) -> Result<Envelope<'_>, Rejected> {
         Some(head) => Ok(head.envelope(document, false)),
         None => document.exact(),
     }
+}
+
+/// Type and version of a head in canonical form, before anything else is looked at: where a record may have to go.
+/// Whether the rest is an envelope at all, [`open`] says.
+#[inline]
+pub(crate) fn peek(value: &[u8]) -> Option<(&str, u32)> {
+    #[cfg(feature = "json")]
+    if let Some(text) = value.strip_prefix(b"json:") {
+        let (message_type, version, _) = canonical(text)?;
+        let message_type = std::str::from_utf8(&text[message_type]).ok()?;
+        return Some((message_type, version));
+    }
+    let _ = value;
+    None
 }
 
 /// Opens a record's value, reading all of it first.
@@ -410,24 +426,37 @@ impl<'a> Head<'a> {
 #[cfg(feature = "json")]
 #[inline]
 fn json_head(text: &str) -> Option<Head<'_>> {
-    let rest = text.strip_prefix("{\"type\":\"")?;
-    let end = rest
-        .bytes()
+    let (message_type, version, start) = canonical(text.as_bytes())?;
+    Some(Head {
+        message_type: Cow::Borrowed(text.get(message_type)?),
+        version,
+        producer: None,
+        start,
+    })
+}
+
+/// Where the type stands, the version, and where the message begins.
+#[cfg(feature = "json")]
+#[inline]
+fn canonical(text: &[u8]) -> Option<(Range<usize>, u32, usize)> {
+    const TYPE: &[u8] = b"{\"type\":\"";
+    let rest = text.strip_prefix(TYPE)?;
+    let length = rest
+        .iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-    let (message_type, rest) = rest.split_at_checked(end)?;
-    let rest = rest.strip_prefix("\",\"version\":")?;
-    let digits = rest.bytes().take(10).take_while(u8::is_ascii_digit).count();
-    let (version, rest) = rest.split_at_checked(digits)?;
-    let rest = rest.strip_prefix(",\"message\":")?;
-    if version.starts_with('0') {
+    let rest = rest[length..].strip_prefix(b"\",\"version\":")?;
+    let digits = rest
+        .iter()
+        .take(10)
+        .take_while(|byte| byte.is_ascii_digit());
+    let (version, rest) = rest.split_at(digits.count());
+    let rest = rest.strip_prefix(b",\"message\":")?;
+    if version.starts_with(b"0") {
         return None;
     }
-    Some(Head {
-        message_type: Cow::Borrowed(message_type),
-        version: version.parse().ok()?,
-        producer: None,
-        start: text.len() - rest.len(),
-    })
+    let version = std::str::from_utf8(version).ok()?.parse().ok()?;
+    let message_type = TYPE.len()..TYPE.len() + length;
+    Some((message_type, version, text.len() - rest.len()))
 }
 
 /// The heads of maps of three and of four members.

@@ -26,7 +26,8 @@ pub struct Cx<S: Store = Broker> {
 
 /// The record at hand.
 pub(crate) struct Current {
-    pub(crate) record: Record,
+    /// In a box, for it passes through many hands on its way.
+    pub(crate) record: Box<Record>,
     /// Empty for a tombstone that does not say of what type it is.
     pub(crate) message_type: Arc<str>,
     pub(crate) version: u32,
@@ -68,14 +69,14 @@ impl Current {
     /// No record: what a context shows between two.
     pub(crate) fn nothing(lane: LaneId) -> Self {
         Self {
-            record: Record {
+            record: Box::new(Record {
                 lane,
                 position: Position::from(0),
                 timestamp: None,
                 key: None,
                 headers: Vec::new(),
                 value: None,
-            },
+            }),
             message_type: Arc::default(),
             version: 0,
             attempt: 0,
@@ -423,11 +424,11 @@ where
     H: Send + Sync,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let Some(value) = cx.current.record.value.clone() else {
+        let Some(value) = cx.current.record.value.as_deref() else {
             let key = cx.current.record.key.clone().unwrap_or_default();
             return Ok(A::deleted(&self.handler, &key, cx).await?);
         };
-        let envelope = cx.current.open(Some(&value))?;
+        let envelope = cx.current.open(Some(value))?;
         let any = A::decode(envelope.version, envelope.body)?;
         Ok(any.dispatch(&self.handler, cx).await?)
     }
@@ -448,10 +449,10 @@ where
     F: for<'a> HandlerFn<'a, A::Latest, S>,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let Some(value) = cx.current.record.value.clone() else {
+        let Some(value) = cx.current.record.value.as_deref() else {
             return Err(crate::Error::tombstone().into());
         };
-        let envelope = cx.current.open(Some(&value))?;
+        let envelope = cx.current.open(Some(value))?;
         let newest = A::decode(envelope.version, envelope.body)?.newest(&self.upcasts);
         Ok(self.function.call(newest, cx).await?)
     }

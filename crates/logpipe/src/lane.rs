@@ -365,13 +365,15 @@ impl<T> Lane<T> {
 
     /// What the transaction has to write so that these fates are durable.
     pub(crate) fn plan(&self, fates: &[(u64, Fate)]) -> Plan {
-        let settling: BTreeSet<u64> = fates
+        let mut settling: Vec<u64> = fates
             .iter()
             .filter(|(_, fate)| *fate == Fate::Settled)
             .map(|&(seq, _)| seq)
             .collect();
-        let (passed, cursor) =
-            self.advance(|seq, slot| slot.state == State::Settled || settling.contains(&seq));
+        settling.sort_unstable();
+        let (passed, cursor) = self.advance(|seq, slot| {
+            slot.state == State::Settled || settling.binary_search(&seq).is_ok()
+        });
         Plan {
             cursor,
             above: settling
@@ -438,14 +440,17 @@ impl<T> Lane<T> {
             self.running -= 1;
             let order = self.order;
             let slot = self.slot_mut(seq);
-            let key = slot.key.clone().filter(|_| order == Order::Key);
+            let key = match fate {
+                // Keys are slices of what the source handed over: one would keep all of it.
+                Fate::Settled => slot.key.take(),
+                _ => slot.key.clone(),
+            };
+            let key = key.filter(|_| order == Order::Key);
             match fate {
                 Fate::Settled => {
                     slot.state = State::Settled;
                     slot.content = None;
                     let size = slot.size;
-                    // Keys are slices of what the source handed over: one would keep all of it.
-                    slot.key = None;
                     self.size -= size;
                     self.unblock(seq, key);
                 }

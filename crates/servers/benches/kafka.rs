@@ -184,12 +184,20 @@ fn consume(bootstrap: &str, group: &str, records: usize) -> Clock {
                     black_box(person);
                     Ok(())
                 },
-            }))
-            .stop_after(records as u64);
-        let outcome = Service::new().with(consumer).run().await.expect("no stop");
-        assert_eq!(outcome.handled, records as u64);
+            }));
+        let service = Service::new().with(consumer);
+        let monitor = service.monitor();
+        let done = async {
+            let begun = Instant::now();
+            while monitor.health().consumers[0].handled < records as u64 {
+                assert!(begun.elapsed() < PATIENCE, "some records did not come");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            clock.last = Instant::now();
+        };
+        let outcome = service.run_until(done).await.expect("no stop");
+        assert!(outcome.handled >= records as u64);
     });
-    clock.last = Instant::now();
     clock.first = FIRST.get().copied();
     clock
 }

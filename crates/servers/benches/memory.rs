@@ -42,11 +42,11 @@ fn main() {
         // The handlers never end.
         std::process::exit(0);
     }
-    let records = number("--records", 500_000);
+    let records = number("--records", 600_000);
     let broker = Broker::start().expect("a broker");
     let bootstrap = broker.bootstrap();
     runtime.block_on(fill(&bootstrap, records));
-    println!("Peak memory with {records} records of 1 KiB in {PARTITIONS} partitions, in MiB");
+    println!("Peak memory with {records} records of half a KiB in {PARTITIONS} partitions, in MiB");
     println!(
         "{:<28}{:>8} {:>8} {:>8} {:>8} {:>8}",
         "buffers: fetched + held", "budget", "before", "peak", "allowed", "handled"
@@ -74,8 +74,8 @@ async fn fill(bootstrap: &str, records: usize) {
     let producer = log.producer(TOPIC).await.expect("a producer");
     let person = |_| Person {
         uuid: Uuid::new_v4(),
-        first_name: "Joe".repeat(10),
-        last_name: "Schmoe".repeat(140),
+        first_name: "Joe".repeat(60),
+        last_name: "Schmoe".repeat(33),
     };
     let mut left = records;
     while left > 0 {

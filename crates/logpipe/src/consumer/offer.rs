@@ -90,14 +90,14 @@ pub(super) async fn answer<S: Store>(
             Verdict::Handled
         }
         Ok(Answer::Committing) => return Ok(Answered::Committing),
-        Ok(Answer::Park(text)) => Verdict::Hopeless(Reason {
+        Ok(Answer::Park(text)) => Verdict::Hopeless(Box::new(Reason {
             kind: "Refused".into(),
             text,
-        }),
+        })),
         Ok(Answer::Retry) => failed("Failed", "the loop wants it again"),
         Ok(Answer::Nothing) => failed("Failed", "its receipt was dropped"),
         Ok(Answer::Gone) => return Err(Error::unavailable("the loop is gone")),
-        Err(Failure::Rejected(rejected)) => Verdict::Rejected(rejected),
+        Err(Failure::Rejected(rejected)) => Verdict::Rejected(rejected.into()),
         Err(Failure::Reopen) => Verdict::Reroute,
         Err(Failure::Handler(error)) => failed("Failed", error.to_string()),
     };

@@ -80,7 +80,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
         seq: 0,
         decided: classified.decided,
         current: Current {
-            record: redrive.record.clone(),
+            record: Box::new(redrive.record.clone()),
             message_type: classified.message_type.clone(),
             version: classified.version,
             attempt: tried,
@@ -229,7 +229,7 @@ async fn commit<S: Store>(shared: &Shared<S>, session: S::Session) -> Result<Red
 
 fn reason_of(verdict: Option<Verdict>) -> Reason {
     match verdict {
-        Some(Verdict::Failed(reason) | Verdict::Hopeless(reason)) => reason,
+        Some(Verdict::Failed(reason) | Verdict::Hopeless(reason)) => *reason,
         Some(Verdict::Rejected(rejected)) => Reason {
             kind: rejected.kind().into(),
             text: rejected.to_string(),

@@ -99,10 +99,17 @@ impl<S: Store> Router<S> {
 
     /// `exact` reads the whole envelope, for a record whose canonical head was overruled by what followed.
     pub(crate) fn classify(&self, record: &Record, exact: bool) -> Classified {
-        if record.value.is_none() {
+        let Some(value) = record.value.as_deref() else {
             return self.tombstone(record);
+        };
+        // Most records are what their first bytes say; what the rest of them is, decoding finds out.
+        if !exact
+            && let Some((message_type, version)) = envelope::peek(value)
+            && let Some(classified) = self.routed(message_type, version)
+        {
+            return classified;
         }
-        let value = record.value.as_deref();
+        let value = Some(value);
         let opened = if exact {
             envelope::open_exact(value)
         } else {
@@ -113,22 +120,14 @@ impl<S: Store> Router<S> {
             Err(rejected) => return Classified::rejected(rejected),
         };
         let (message_type, version) = (&*envelope.message_type, envelope.version);
-        let found = self.types.get(message_type);
-        if let Some(entry) = found
-            && let Some(route) = entry.route(version)
-        {
-            return Classified {
-                route,
-                message_type: entry.name.clone(),
-                version,
-                decided: None,
-            };
+        if let Some(classified) = self.routed(message_type, version) {
+            return classified;
         }
         // Nobody decodes it, so nobody would notice that the rest of it is broken or says otherwise.
         if !exact {
             return self.classify(record, true);
         }
-        match found {
+        match self.types.get(message_type) {
             Some(entry) if entry.ignored => Classified::ignored(&entry.name, version),
             Some(entry) => Classified {
                 message_type: entry.name.clone(),
@@ -142,6 +141,17 @@ impl<S: Store> Router<S> {
                 version,
             }),
         }
+    }
+
+    /// Where somebody handles it.
+    fn routed(&self, message_type: &str, version: u32) -> Option<Classified> {
+        let entry = self.types.get(message_type)?;
+        Some(Classified {
+            route: entry.route(version)?,
+            message_type: entry.name.clone(),
+            version,
+            decided: None,
+        })
     }
 
     /// A tombstone has no envelope: a header of ours says what it deletes, or there is only one type.
@@ -203,7 +213,7 @@ impl Classified {
             route: NO_ROUTE,
             message_type: Arc::default(),
             version: 0,
-            decided: Some(Verdict::Rejected(rejected)),
+            decided: Some(Verdict::Rejected(rejected.into())),
         }
     }
 

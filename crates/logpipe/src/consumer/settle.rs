@@ -120,10 +120,10 @@ impl<'a, S: Store> Settling<'a, S> {
             }
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
                 Some(fate) => fate,
-                None => self.by_policy(self.shared.settings.policies.on_failed, &job, reason),
+                None => self.by_policy(self.shared.settings.policies.on_failed, &job, *reason),
             },
             Verdict::Hopeless(reason) => {
-                self.by_policy(self.shared.settings.policies.on_failed, &job, reason)
+                self.by_policy(self.shared.settings.policies.on_failed, &job, *reason)
             }
         };
         self.entries.push(Entry {
@@ -191,7 +191,7 @@ impl<'a, S: Store> Settling<'a, S> {
             reason.text
         );
         let park = Park {
-            record: current.record.clone(),
+            record: (*current.record).clone(),
             attempts: match &job.decided {
                 None if reason.kind != Reason::QUEUED => current.attempt,
                 // This time no handler saw it.
@@ -301,10 +301,10 @@ impl<'a, S: Store> Settling<'a, S> {
         let fates = entries.into_iter().map(|entry| {
             let seq = entry.job.seq;
             if entry.handled && handled == 1 {
-                let verdict = Verdict::Failed(Reason {
+                let verdict = Verdict::Failed(Box::new(Reason {
                     kind: "CommitRefused".into(),
                     text: error.to_string(),
-                });
+                }));
                 return (seq, self.fail(lane, entry.job, verdict, entry.route));
             }
             lane.give_back(seq, Content::of(entry.job, entry.route));

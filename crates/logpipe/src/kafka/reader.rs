@@ -20,8 +20,8 @@ use crate::record::{Header, LaneId, Record};
 use crate::source::{Budget, Fetch, Fetched, LaneReader};
 use crate::{Error, Result};
 
-/// Messages taken from librdkafka at once.
-const BATCH: usize = 1_024;
+/// Messages taken from librdkafka at once: so few that they are still in the cache when they are copied and given back.
+const BATCH: usize = 256;
 
 /// How soon a reader that waits notices that no broker can be reached.
 const LISTEN: Duration = Duration::from_secs(1);
@@ -265,7 +265,10 @@ impl KafkaReader {
             }
             count += 1;
         }
-        let records: Vec<Record> = self.pending.drain(..count).collect();
+        let records: Vec<Record> = match count == self.pending.len() {
+            true => std::mem::take(&mut self.pending).into(),
+            false => self.pending.drain(..count).collect(),
+        };
         let seen = match self.pending.front() {
             Some(next) => next.position.number().unwrap_or(self.next),
             None => self.next,
@@ -334,7 +337,7 @@ impl LaneReader for KafkaReader {
     }
 }
 
-/// Copies the records of a batch: one allocation holds the bytes of all of them.
+/// Copies the records of a batch: one allocation holds the bytes of all of them, but for their headers.
 fn arena(
     batch: &Batch<'_>,
     lane: &LaneId,
@@ -349,14 +352,14 @@ fn arena(
     };
     let size = |message: Message<'_>| {
         let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        let headers: usize = message.headers().map(|(_, value)| value.len()).sum();
-        part(message.key()) + part(message.value()) + headers
+        part(message.key()) + part(message.value())
     };
     let mut arena = BytesMut::with_capacity(messages().map(size).sum());
     let mut copy = |bytes: &[u8]| -> Bytes {
         arena.extend_from_slice(bytes);
         arena.split().freeze()
     };
+    records.reserve(messages().count());
     for message in messages() {
         let timestamp = message
             .timestamp()
@@ -370,11 +373,12 @@ fn arena(
             timestamp,
             key: message.key().map(&mut copy),
             value: message.value().map(&mut copy),
+            // Not in the arena: to ask for their size as well takes longer than to copy the few there are.
             headers: message
                 .headers()
                 .map(|(name, value)| Header {
                     name: name.to_string_lossy().into_owned(),
-                    value: copy(value),
+                    value: Bytes::copy_from_slice(value),
                 })
                 .collect(),
         });

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use logpipe::policy::Policy;
+use logpipe::sink::NewRecord;
 use logpipe::store::{Administration, Filter, Guarantee, Memory};
 use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store, memory};
 use tokio::sync::Semaphore;
@@ -105,6 +106,44 @@ async fn each_class_meets_its_policy() {
     let skipping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Skip);
     assert_eq!(run(skipping).await.skipped, 1);
     assert_eq!(run(consumer(&log, store, &seen)).await, Outcome::default());
+}
+
+/// A record is routed by its first bytes: what is broken behind them has to be found all the same.
+#[tokio::test(start_paused = true)]
+async fn a_good_head_does_not_hide_what_is_broken_behind_it() {
+    let head = br#"json:{"type":"note","version":1,"message":"#;
+    let rests: [(&[u8], &str); 5] = [
+        (b"", "Malformed"),
+        (br#"{"id":"a","number":1}"#, "Malformed"),
+        (b"{\"id\":\"\xff\",\"number\":1}}", "Malformed"),
+        (
+            b"{\"id\":\"a\",\"number\":1},\"producer\":\"\xff\"}",
+            "Malformed",
+        ),
+        (
+            br#"{"id":"a","number":1},"type":"stranger"}"#,
+            "UnknownType",
+        ),
+    ];
+    let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+    let sink = log.backend().sink("notes").await.unwrap();
+    let records = rests.iter().map(|(rest, _)| NewRecord {
+        key: None,
+        headers: Vec::new(),
+        value: Some([head, *rest].concat().into()),
+        timestamp: None,
+    });
+    for record in records {
+        sink.send(vec![record]).await.pop().unwrap().unwrap();
+    }
+    let outcome = run(consumer(&log, store.clone(), &seen)).await;
+    assert_eq!((outcome.handled, outcome.parked), (0, 5));
+    let mut kinds = parked(&store).await;
+    kinds.sort_unstable();
+    let mut expected = rests.map(|(_, kind)| kind);
+    expected.sort_unstable();
+    assert_eq!(kinds, expected);
+    assert!(seen.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,16 @@
 
 mod together;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tracing::Instrument;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
 
 use crate::error::Kind;
 use crate::handler::{Current, Cx, Handle};
@@ -35,11 +37,11 @@ pub(crate) enum Verdict {
     /// Its type is one that this consumer does not care for.
     Ignored,
     /// No handler can take it.
-    Rejected(Rejected),
+    Rejected(Box<Rejected>),
     /// The attempt failed; what the handler wrote is undone.
-    Failed(Reason),
+    Failed(Box<Reason>),
     /// It is to be parked at once, whatever the attempts.
-    Hopeless(Reason),
+    Hopeless(Box<Reason>),
     /// Records of its key are parked: it queues behind them.
     Queued,
     /// The whole envelope says another type or version than its head: it has to be routed again.
@@ -121,10 +123,16 @@ impl<S: Store> Run<S> {
     pub(crate) async fn all<H: Handle<S>>(&mut self, handler: &H) {
         while self.next().await {
             let span = self.span();
-            let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx))
-                .instrument(span.clone())
-                .await;
-            self.after(attempt).instrument(span).await;
+            // Where nobody listens, to enter and to leave it would cost more than to decode the message.
+            if span.is_disabled() {
+                let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx)).await;
+                self.after(attempt).await;
+            } else {
+                let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx))
+                    .instrument(span.clone())
+                    .await;
+                self.after(attempt).instrument(span).await;
+            }
         }
     }
 
@@ -199,7 +207,7 @@ impl<S: Store> Run<S> {
         match attempt {
             // Decoding comes before the handler: nothing was written.
             Attempt::Returned(Err(Failure::Rejected(rejected))) => {
-                self.give(Verdict::Rejected(rejected));
+                self.give(Verdict::Rejected(rejected.into()));
             }
             Attempt::Returned(Err(Failure::Reopen)) => self.give(Verdict::Reroute),
             attempt => match self.came(attempt).await {
@@ -235,7 +243,7 @@ impl<S: Store> Run<S> {
             Attempt::Returned(Err(Failure::Handler(error))) => error,
             // From a handler that decodes for itself.
             Attempt::Returned(Err(Failure::Rejected(rejected))) => {
-                return Came::Failed(Verdict::Rejected(rejected));
+                return Came::Failed(Verdict::Rejected(rejected.into()));
             }
             Attempt::Returned(Err(Failure::Reopen)) => return Came::Failed(Verdict::Reroute),
             Attempt::Panicked => return Came::Failed(failed("Panicked", "the handler panicked")),
@@ -253,11 +261,11 @@ impl<S: Store> Run<S> {
                 Err(_) => Came::Trouble(error),
             },
             Kind::Failed => Came::Failed(failed("Failed", text)),
-            Kind::Permanent | Kind::Park => Came::Failed(Verdict::Hopeless(Reason {
+            Kind::Permanent | Kind::Park => Came::Failed(Verdict::Hopeless(Box::new(Reason {
                 kind: "Refused".into(),
                 text,
-            })),
-            Kind::Tombstone => Came::Failed(Verdict::Rejected(Rejected::Tombstone)),
+            }))),
+            Kind::Tombstone => Came::Failed(Verdict::Rejected(Rejected::Tombstone.into())),
         }
     }
 
@@ -286,7 +294,11 @@ impl<S: Store> Run<S> {
     }
 
     /// One for each message: what an incident is debugged by, without key and payload.
-    fn span(&self) -> tracing::Span {
+    fn span(&self) -> Span {
+        // Where nobody listens to any, even a disabled one would be told its fields.
+        if LevelFilter::current() < LevelFilter::INFO {
+            return Span::none();
+        }
         let Current {
             record,
             message_type,
@@ -309,10 +321,10 @@ impl<S: Store> Run<S> {
 }
 
 pub(super) fn failed(kind: &str, text: impl Into<String>) -> Verdict {
-    Verdict::Failed(Reason {
+    Verdict::Failed(Box::new(Reason {
         kind: kind.into(),
         text: text.into(),
-    })
+    }))
 }
 
 /// What an attempt means for the record, or the records, that it was at.
@@ -342,11 +354,16 @@ async fn attempt(
 ) -> Attempt {
     // What a panic leaves half done is in the transaction and undone with it; the context is only read afterwards.
     let caught = AssertUnwindSafe(handler).catch_unwind();
-    let outcome = match deadline {
-        None => caught.await,
-        Some(deadline) => match tokio::time::timeout(deadline, caught).await {
-            Ok(outcome) => outcome,
-            Err(_) => return Attempt::Overdue,
+    tokio::pin!(caught);
+    let outcome = match poll_fn(|cx| Poll::Ready(caught.as_mut().poll(cx))).await {
+        // Many handlers never wait, and the clock of a deadline costs more than they do.
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => match deadline {
+            None => caught.await,
+            Some(deadline) => match tokio::time::timeout(deadline, caught).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Attempt::Overdue,
+            },
         },
     };
     outcome.map_or(Attempt::Panicked, Attempt::Returned)

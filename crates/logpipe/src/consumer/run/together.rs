@@ -59,7 +59,7 @@ impl<S: Store> Run<S> {
                     members.push(index);
                     self.verdicts.push(Verdict::Back);
                 }
-                Err(Failure::Rejected(rejected)) => self.give(Verdict::Rejected(rejected)),
+                Err(Failure::Rejected(rejected)) => self.give(Verdict::Rejected(rejected.into())),
                 Err(Failure::Reopen) => self.give(Verdict::Reroute),
                 Err(Failure::Handler(error)) => self.give(failed("Failed", error.to_string())),
             }

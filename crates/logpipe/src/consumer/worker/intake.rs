@@ -75,7 +75,7 @@ impl<S: Store> Worker<S> {
             size: record.size(),
             due,
             content: Content {
-                record,
+                record: Box::new(record),
                 classified,
                 exact: false,
                 counted: false,

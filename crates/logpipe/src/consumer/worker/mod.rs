@@ -83,7 +83,7 @@ type Step<T = ()> = std::result::Result<T, Break>;
 
 /// What the lane keeps of a record in its window.
 pub(super) struct Content {
-    pub(super) record: Record,
+    pub(super) record: Box<Record>,
     pub(super) classified: Classified,
     pub(super) exact: bool,
     /// It has taken its place among the N records after which the consumer stops.

@@ -5,7 +5,8 @@ mod support;
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use logpipe::types::Uuid;
 use logpipe::{Consumer, Cx, Log, Policy, Service};
@@ -31,7 +32,7 @@ fn main() {
         return;
     }
     let idle = number("--idle", 20);
-    let records = number("--records", 200_000);
+    let records = number("--records", 300_000);
     let folder = scratch("idle");
     runtime.block_on(fill(folder.path(), idle, records));
     let folder = folder.path().display().to_string();
@@ -73,30 +74,50 @@ async fn fill(folder: &Path, idle: usize, records: usize) {
     }
 }
 
-/// Microseconds of CPU for each record behind the first, so that starting does not count.
+/// Microseconds of CPU for each record behind the first quarter, by when all lanes have started, up to the last, before
+/// they are given back.
 async fn consume(folder: &Path, group: &str, idle: usize, records: usize) -> f64 {
     let log = Log::local(folder).await.expect("a log");
-    let before = Arc::new(Mutex::new(None));
+    let seen = Arc::new(Seen {
+        first: records / 4,
+        last: records,
+        ..Seen::default()
+    });
     let consumer = Consumer::new(log.source(topics(idle)))
         .group(group)
         .dead_letter("dead")
         .on_failed(Policy::Stop)
         .stop_after(records as u64)
         .on_with(
-            before.clone(),
-            async |before: &Arc<Mutex<Option<f64>>>, _: Place, _: &mut Cx| {
-                before
-                    .lock()
-                    .expect("not poisoned")
-                    .get_or_insert_with(own_cpu);
+            seen.clone(),
+            async |seen: &Arc<Seen>, _: Place, _: &mut Cx| {
+                seen.one();
                 Ok(())
             },
         );
     let outcome = Service::new().with(consumer).run().await.expect("no stop");
     assert_eq!(outcome.handled, records as u64);
-    let before = before
-        .lock()
-        .expect("not poisoned")
-        .expect("there was a record");
-    (own_cpu() - before) * 1e6 / records as f64
+    let [from, to] = [&seen.from, &seen.to].map(|cpu| cpu.get().expect("it came by"));
+    (to - from) * 1e6 / (records - records / 4) as f64
+}
+
+/// CPU time at two of the records.
+#[derive(Default)]
+struct Seen {
+    count: AtomicUsize,
+    first: usize,
+    last: usize,
+    from: OnceLock<f64>,
+    to: OnceLock<f64>,
+}
+
+impl Seen {
+    fn one(&self) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        if count == self.first {
+            self.from.get_or_init(own_cpu);
+        } else if count == self.last {
+            self.to.get_or_init(own_cpu);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use logpipe::record::LaneId;
 use logpipe::source::Backend;
 use logpipe::testing::conformance::{self, BoxFuture, Harness};
 use logpipe_servers::faulty::{self, Admin, REGION};
+use logpipe_servers::kinesis_local;
 use tempfile::TempDir;
 
 struct OnKinesis {
@@ -17,17 +18,33 @@ struct OnKinesis {
     clock: ManualClock,
     admin: Admin,
     log: Option<Kinesis>,
-    /// Where it is one of this process.
-    _server: Option<faulty::Kinesis>,
+    /// Ends when this is dropped.
+    _server: Server,
+}
+
+/// Held as long as somebody asks it.
+enum Server {
+    InProcess { _server: faulty::Kinesis },
+    Npm { _server: kinesis_local::Server },
 }
 
 impl OnKinesis {
     async fn in_process() -> Self {
         let server = faulty::Kinesis::start().await.unwrap();
-        Self::at(server.admin(), Some(server)).await
+        Self::at(server.admin(), Server::InProcess { _server: server }).await
     }
 
-    async fn at(admin: Admin, server: Option<faulty::Kinesis>) -> Self {
+    async fn npm() -> Self {
+        let start = tokio::task::spawn_blocking(|| kinesis_local::Server::start(&[]));
+        let server = start.await.unwrap().unwrap();
+        Self::at(
+            Admin::at(&server.endpoint()),
+            Server::Npm { _server: server },
+        )
+        .await
+    }
+
+    async fn at(admin: Admin, server: Server) -> Self {
         let mut harness = Self {
             folder: tempfile::tempdir().unwrap(),
             clock: ManualClock::at(Timestamp::now()),
@@ -82,4 +99,9 @@ impl Harness for OnKinesis {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kinesis_keeps_the_contract() {
     conformance::run(OnKinesis::in_process).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinesis_keeps_the_contract_on_the_npm_server_too() {
+    conformance::run(OnKinesis::npm).await;
 }

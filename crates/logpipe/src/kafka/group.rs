@@ -59,6 +59,8 @@ pub(super) struct Lanes {
 
 struct Held {
     incarnation: String,
+    /// How many lanes its topic has.
+    lanes: usize,
     /// An incident was told.
     is_gone: bool,
 }
@@ -72,6 +74,11 @@ impl Lanes {
     /// The incarnation of a lane that is ours.
     pub(super) fn incarnation(&self, lane: &LaneId) -> Option<&str> {
         Some(&self.held.get(lane)?.incarnation)
+    }
+
+    /// How many lanes there are beside a lane that is ours, itself included.
+    pub(super) fn beside(&self, lane: &LaneId) -> usize {
+        self.held.get(lane).map_or(0, |held| held.lanes)
     }
 }
 
@@ -278,22 +285,23 @@ impl Thread {
                 return;
             }
         };
-        let ids: BTreeMap<&str, String> = topics
+        let topics: BTreeMap<&str, native::Topic> = topics
             .into_iter()
             .zip(described)
-            .filter_map(|(topic, described)| Some((topic, described.ok()?.id)))
+            .filter_map(|(topic, described)| Some((topic, described.ok()?)))
             .collect();
         let mut state = self.group.lanes();
         let mut assigned = Vec::new();
         for lane in &coming {
             // One whose topic is gone again is taken back by the group.
-            if let Some(id) = ids.get(lane.topic())
+            if let Some(native::Topic { id, partitions }) = topics.get(lane.topic())
                 && state.coming.remove(lane)
             {
                 state.held.insert(
                     lane.clone(),
                     Held {
                         incarnation: id.clone(),
+                        lanes: partitions.len(),
                         is_gone: false,
                     },
                 );
@@ -330,6 +338,7 @@ impl Thread {
             match watched.state() {
                 Some(State::There(topic)) => {
                     held.incarnation = topic.id;
+                    held.lanes = topic.partitions.len();
                     held.is_gone = false;
                     anew.push(Assigned {
                         lane: lane.clone(),

@@ -138,11 +138,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSource> {
     let looker = &shared.looker;
+    let mut lanes = 0;
     let mut began_with = BTreeSet::new();
     for topic in &join.topics {
         match look::topic(looker, topic)? {
             State::There(there) => {
-                let lanes = there.partitions.iter();
+                lanes += there.partitions.len();
+                let known = source::lanes_known(looker, &join.group, topic, &there.id);
+                let known = if known == 0 { usize::MAX } else { known };
+                let lanes = there.partitions.iter().take(known);
                 began_with
                     .extend(lanes.map(|partition| LaneId::new(&**topic, partition.to_string())));
             }
@@ -162,7 +166,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         return Err(trouble::error(&failed, looker.ear()).context("asking for the cluster's id"));
     };
     let client = Client::new(settings, &settings.member(join))?;
-    let readers = Readers::new(settings.clone(), began_with.len(), shared.watch.clone());
+    let readers = Readers::new(settings.clone(), lanes, shared.watch.clone());
     let (group, events) = Group::join(
         settings,
         client,
@@ -245,7 +249,13 @@ fn reset(shared: &Shared, group: &str, cursors: &[(LaneId, Cursor)]) -> Result<(
     for (lane, cursor) in cursors {
         let topic = look::existing(looker, lane.topic())?;
         let end = look::offsets(looker, lane)?.next;
-        source::add(&mut list, lane, &topic.id, cursor, Some(end))?;
+        source::add(
+            &mut list,
+            lane,
+            (&topic.id, topic.partitions.len()),
+            cursor,
+            Some(end),
+        )?;
     }
     native::alter_offsets(looker, group, &list, PATIENCE).map_err(|code| failed(&code))
 }

@@ -28,7 +28,7 @@ pub(super) struct KafkaSource {
     pub(super) group: Arc<Group>,
     pub(super) looker: Arc<Client>,
     pub(super) readers: Arc<Readers>,
-    /// The lanes that there were when this member joined.
+    /// The lanes that there were when the group was seen to read their topic first, or when this member joined.
     pub(super) began_with: BTreeSet<LaneId>,
     pub(super) events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<Event>>>,
     /// What was committed last. The broker forgets the positions of a topic that is deleted, we do not.
@@ -83,7 +83,7 @@ impl KafkaSource {
                     add(
                         &mut list,
                         lane,
-                        incarnation,
+                        (incarnation, lanes.beside(lane)),
                         cursor,
                         times.get(lane).copied(),
                     )?;
@@ -131,11 +131,12 @@ pub(super) fn open(
     })
 }
 
-/// Adds a cursor to what is committed. Beside the offset stands which topic it is of, for a name may be used again.
+/// Adds a cursor to what is committed. Beside the offset stands which topic it is of, for a name may be used again, and how
+/// many lanes that had.
 pub(super) fn add(
     list: &mut TopicPartitionList,
     lane: &LaneId,
-    incarnation: &str,
+    (incarnation, lanes): (&str, usize),
     cursor: &Cursor,
     end: Option<u64>,
 ) -> Result<()> {
@@ -149,7 +150,7 @@ pub(super) fn add(
             )));
         }
     };
-    let mut beside = format!("logpipe topic={incarnation}");
+    let mut beside = format!("logpipe topic={incarnation} lanes={lanes}");
     if let Some(time) = at {
         beside.push_str(&format!(" at={time}"));
     }
@@ -185,6 +186,25 @@ pub(super) fn committed(found: &native::Offset) -> Option<(LaneId, Committed)> {
         }
     }
     Some((lane, committed))
+}
+
+/// How many lanes a topic had for certain when the group read it last: Kafka numbers them from 0 and takes none away.
+pub(super) fn lanes_known(looker: &Arc<Client>, group: &str, name: &str, id: &str) -> usize {
+    // Without an answer it is as if the group came for the first time.
+    let found = native::offsets(looker, group, PATIENCE).unwrap_or_default();
+    let known = found.iter().filter(|found| found.topic == name);
+    known
+        .filter_map(|found| {
+            let beside = found.beside.strip_prefix("logpipe ")?;
+            let part = |name: &str| {
+                let mut parts = beside.split(' ').filter_map(|part| part.split_once('='));
+                parts.find_map(|(found, value)| (found == name).then_some(value))
+            };
+            let lanes = part("lanes")?.parse().ok()?;
+            (part("topic")? == id).then_some(lanes)
+        })
+        .max()
+        .unwrap_or(0)
 }
 
 /// The positions of a group. One that nobody knows has none.

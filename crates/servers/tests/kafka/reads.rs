@@ -100,8 +100,8 @@ async fn partitions_that_come_later_are_found() {
     let log = Log::new(settings.build().unwrap());
     let seen = Seen::default();
     send(&log, &topic, 0..3).await;
-    let latest = consumer(&log, &topic, Memory::new(), &seen).start(Start::Latest);
-    let running = Running::start(latest);
+    let latest = || consumer(&log, &topic, Broker, &seen).start(Start::Latest);
+    let running = Running::start(latest());
     running.idle().await;
 
     let admin: AdminClient<_> = ClientConfig::new()
@@ -109,11 +109,12 @@ async fn partitions_that_come_later_are_found() {
         .create()
         .unwrap();
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    let made = admin
-        .create_partitions(&[NewPartitions::new(&topic, 4)], &options)
-        .await
-        .unwrap();
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let grow = async |partitions| {
+        let wanted = NewPartitions::new(&topic, partitions);
+        let made = admin.create_partitions(&[wanted], &options).await.unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    };
+    grow(4).await;
     // A producer that knows them, perhaps before the group does. Keys enough for all of them.
     let notes: Vec<Note> = (10..50)
         .map(|number| Note {
@@ -132,7 +133,15 @@ async fn partitions_that_come_later_are_found() {
     all.sort_unstable();
     assert_eq!(all, (10..50).collect::<Vec<_>>());
     assert_eq!(running.states().len(), 4);
+    running.idle().await;
     assert!(running.stop().await.held.is_empty());
+
+    // And those that come while no member runs.
+    grow(8).await;
+    let producer = support::log(&shared()).producer(&topic).await.unwrap();
+    let sent = producer.send_all(&notes).await.unwrap();
+    assert!(sent.iter().any(|sent| sent.lane.shard() > "3"));
+    assert_eq!(run(latest()).await.handled, 40);
 }
 
 /// The group waits for members that do not poll for no longer than `max.poll.interval.ms`; ours are polled by a thread that

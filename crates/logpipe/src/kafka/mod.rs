@@ -138,13 +138,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSource> {
     let looker = &shared.looker;
+    let client = Client::new(settings, &settings.member(join))?;
     let mut lanes = 0;
     let mut began_with = BTreeSet::new();
     for topic in &join.topics {
         match look::topic(looker, topic)? {
             State::There(there) => {
                 lanes += there.partitions.len();
-                let known = source::lanes_known(looker, &join.group, topic, &there.id);
+                let known = source::lanes_known(&client, &join.group, topic, &there.id);
                 let known = if known == 0 { usize::MAX } else { known };
                 let lanes = there.partitions.iter().take(known);
                 began_with
@@ -165,7 +166,6 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         let failed = Failed::code(rdkafka::error::RDKafkaErrorCode::OperationTimedOut);
         return Err(trouble::error(&failed, looker.ear()).context("asking for the cluster's id"));
     };
-    let client = Client::new(settings, &settings.member(join))?;
     let readers = Readers::new(settings.clone(), lanes, shared.watch.clone());
     let (group, events) = Group::join(
         settings,
@@ -332,8 +332,10 @@ impl Backend for Kafka {
 
     fn saved(&self, group: &str) -> BoxFuture<'_, Result<Vec<(LaneId, Cursor)>>> {
         let group = group.to_owned();
-        Box::pin(self.ask(move |shared| {
-            let mut found: Vec<(LaneId, Cursor)> = source::positions(&shared.looker, &group)?
+        let settings = self.settings.clone();
+        Box::pin(look::waiting(move || {
+            let asker = Client::new(&settings, &settings.asker(&group))?;
+            let mut found: Vec<(LaneId, Cursor)> = source::positions(&asker, &group)?
                 .into_iter()
                 .map(|(lane, committed)| (lane, committed.cursor))
                 .collect();

@@ -551,8 +551,27 @@ pub(super) struct Offset {
     pub(super) beside: String,
 }
 
-/// The offsets that a group has committed.
+/// Whether the client was made with a group.
+fn has_group(client: &Client) -> bool {
+    // SAFETY: the client is alive; what is returned is null or ours, and destroying null is none of our doing.
+    unsafe {
+        let group = c::rd_kafka_consumer_group_metadata(client.ptr());
+        if !group.is_null() {
+            c::rd_kafka_consumer_group_metadata_destroy(group);
+        }
+        !group.is_null()
+    }
+}
+
+/// The offsets that a group has committed. The client is one of a group: where the coordinator has moved or is not ready,
+/// librdkafka 2.12 tells the client's own group to look for it, and follows a null pointer where there is none.
 pub(super) fn offsets(client: &Arc<Client>, group: &str, timeout: Duration) -> Answer<Vec<Offset>> {
+    if !has_group(client) {
+        return Err(Failed {
+            code: RDKafkaErrorCode::InvalidGroupId,
+            said: "a client without a group can't ask for what a group keeps".into(),
+        });
+    }
     let group = c_string(group)?;
     let api = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
     let event = ask(client, api, timeout, |client, options, queue| {

@@ -253,13 +253,18 @@ impl Settings {
         config
     }
 
+    /// A client that asks what a group keeps, without being its member.
+    pub(super) fn asker(&self, group: &str) -> ClientConfig {
+        let mut config = self.looker();
+        config.set("group.id", group);
+        config
+    }
+
     /// A client that is a member of a group and reads nothing itself.
     pub(super) fn member(&self, join: &Join) -> ClientConfig {
-        let mut config = self.looker();
+        let mut config = self.asker(&join.group);
         let session = self.session_timeout.as_millis();
-        config
-            .set("group.id", &join.group)
-            .set("partition.assignment.strategy", "cooperative-sticky");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
         if !self.client.contains_key("heartbeat.interval.ms") {
             let beat = (session / 4).clamp(1, 3_000);
             config.set("heartbeat.interval.ms", beat.to_string());

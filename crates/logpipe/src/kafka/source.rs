@@ -189,9 +189,9 @@ pub(super) fn committed(found: &native::Offset) -> Option<(LaneId, Committed)> {
 }
 
 /// How many lanes a topic had for certain when the group read it last: Kafka numbers them from 0 and takes none away.
-pub(super) fn lanes_known(looker: &Arc<Client>, group: &str, name: &str, id: &str) -> usize {
+pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str) -> usize {
     // Without an answer it is as if the group came for the first time.
-    let found = native::offsets(looker, group, PATIENCE).unwrap_or_default();
+    let found = kept(asker, group).unwrap_or_default();
     let known = found.iter().filter(|found| found.topic == name);
     known
         .filter_map(|found| {
@@ -207,13 +207,29 @@ pub(super) fn lanes_known(looker: &Arc<Client>, group: &str, name: &str, id: &st
         .unwrap_or(0)
 }
 
+/// What a group keeps in the broker. The client is one of that group.
+fn kept(asker: &Arc<Client>, group: &str) -> Result<Vec<native::Offset>, native::Failed> {
+    let began = Instant::now();
+    loop {
+        match native::offsets(asker, group, PATIENCE) {
+            Err(failed) if failed.code == RDKafkaErrorCode::GroupIdNotFound => {
+                return Ok(Vec::new());
+            }
+            // The group's coordinator moves, or has just begun.
+            Err(failed) if trouble::is_passing(failed.code) && began.elapsed() < TRIES => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// The positions of a group. One that nobody knows has none.
-pub(super) fn positions(looker: &Arc<Client>, group: &str) -> Result<Vec<(LaneId, Committed)>> {
-    match native::offsets(looker, group, PATIENCE) {
+pub(super) fn positions(asker: &Arc<Client>, group: &str) -> Result<Vec<(LaneId, Committed)>> {
+    match kept(asker, group) {
         Ok(found) => Ok(found.iter().filter_map(committed).collect()),
-        Err(failed) if failed.code == RDKafkaErrorCode::GroupIdNotFound => Ok(Vec::new()),
         Err(failed) => {
-            let error = trouble::error(&failed, looker.ear());
+            let error = trouble::error(&failed, asker.ear());
             Err(error.context(format!("asking for the positions of group {group}")))
         }
     }
@@ -237,8 +253,8 @@ impl Source for KafkaSource {
     fn committed(&self, lane: &LaneId) -> BoxFuture<'_, Result<Option<Committed>>> {
         let lane = lane.clone();
         Box::pin(async move {
-            let (looker, name) = (self.looker.clone(), self.group.name.clone());
-            let found = look::waiting(move || positions(&looker, &name)).await?;
+            let (member, name) = (self.group.client.clone(), self.group.name.clone());
+            let found = look::waiting(move || positions(&member, &name)).await?;
             let found = found.into_iter().find(|(of, _)| *of == lane);
             Ok(found.map(|(_, committed)| committed).or_else(|| {
                 let saved = self.saved().get(&lane).cloned();

@@ -29,7 +29,7 @@ enum Task {
     Test(test::Arguments),
     /// Real servers to work against.
     Services(services::Arguments),
-    /// The figures of README: ratios against named opponents, alternating rounds of one run.
+    /// The figures: ratios against named opponents, in alternating rounds of one run.
     Bench(bench::Arguments),
     /// Kills, stops and aborts consumers under load, then counts every effect.
     Torture(torture::Arguments),

@@ -553,7 +553,7 @@ pub(super) struct Offset {
 
 /// Whether the client was made with a group.
 fn has_group(client: &Client) -> bool {
-    // SAFETY: the client is alive; what is returned is null or ours, and destroying null is none of our doing.
+    // SAFETY: the client is alive; what is returned is null or ours, and destroyed once.
     unsafe {
         let group = c::rd_kafka_consumer_group_metadata(client.ptr());
         if !group.is_null() {

@@ -500,6 +500,17 @@ impl<T> Lane<T> {
         self.hold_from(self.first);
     }
 
+    /// No record behind the last settled one begins. Whether there is a settled record at all, so above an unsettled one:
+    /// whoever takes the lane over from its cursor alone would handle it again.
+    pub(crate) fn is_uneven(&mut self) -> bool {
+        let last = self
+            .window
+            .iter()
+            .rposition(|slot| slot.state == State::Settled);
+        self.hold_from(self.first + last.map_or(0, |last| last as u64 + 1));
+        last.is_some()
+    }
+
     /// Goes on.
     pub(crate) fn resume(&mut self) {
         self.held = None;

@@ -168,6 +168,52 @@ async fn a_signal_drains() {
     assert_eq!(Service::new().with(again).run().await.unwrap().handled, 0);
 }
 
+/// A log that keeps nothing but a position: a record that waits for its retry is settled before the lane is left, or those
+/// behind it would be handled again. What has not begun is left to the next owner.
+#[tokio::test(start_paused = true)]
+async fn a_signal_waits_for_retries_where_only_a_position_is_kept() {
+    let backend = memory::Memory::with(memory::Settings {
+        lanes: 1,
+        ..memory::Settings::default()
+    });
+    let (log, seen) = (Log::new(backend), Seen::default());
+    let consumer = |seen: &Seen| {
+        Consumer::new(log.source("notes"))
+            .group("test")
+            .dead_letter("dead")
+            .set(|settings| {
+                settings.retry.first_delay_ms = 5_000;
+                settings.retry.longest_delay_ms = 5_000;
+                settings.run = 1;
+            })
+            .on_with(seen.clone(), async |seen, note: Note, cx: &mut Cx| {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if note.number == 1 && cx.attempt() == 1 {
+                    return Err(Error::msg("once"));
+                }
+                seen.push(&note);
+                Ok(())
+            })
+            .on(async |_: Note2, _: &mut Cx| Ok(()))
+    };
+    let notes: Vec<Note> = (1..=9)
+        .map(|number| note(["a", "b", "c"][number as usize % 3], number))
+        .collect();
+    send(&log, &notes).await;
+    // The first has failed, the second is settled, the third is being handled.
+    let signal = tokio::time::sleep(Duration::from_millis(2_500));
+    let service = Service::new().with(consumer(&seen));
+    let first = service.run_until(signal).await.unwrap();
+    assert_eq!(
+        first.handled, 3,
+        "the retry, and what was handled behind it"
+    );
+    let service = Service::new().with(consumer(&seen).idle_timeout(IDLE));
+    let second = service.run().await.unwrap();
+    assert_eq!(second.handled, 6);
+    assert!((1..=9).all(|number| seen.times(number) == 1));
+}
+
 /// Retention overtook the consumer, the topic was made again: a named incident, never a silent new start.
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_an_incident() {

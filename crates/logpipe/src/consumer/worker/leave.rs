@@ -9,6 +9,7 @@ use super::pulse::BEAT;
 use super::{Break, Step, Tenure, Worker};
 use crate::Store;
 use crate::error::Context;
+use crate::lane::Next;
 use crate::record::Cursor;
 
 impl<S: Store> Worker<S> {
@@ -39,6 +40,27 @@ impl<S: Store> Worker<S> {
             }
         }
         Ok(())
+    }
+
+    /// What is left to do when the lane is to be drained. A store knows what is settled above the cursor; a log that keeps
+    /// the position alone does not, and the next owner would handle it again. There the records below it are settled
+    /// first, retries that wait among them, for as long as there is time, and none behind it.
+    pub(super) async fn even_out(&mut self, tenure: &mut Tenure) -> Step {
+        while S::KEPT_BY_LOG && tenure.lane.is_uneven() {
+            let by = match self.pulse.obey() {
+                Ok(()) | Err(Break::Drain) => self.pulse.drain_by(),
+                Err(other) => return Err(other),
+            };
+            let Some(by) = by.filter(|&by| by > Instant::now()) else {
+                break;
+            };
+            match tenure.lane.next(Instant::now(), self.shared.quota.left()) {
+                Next::Run { seqs, .. } => self.run(tenure, seqs).await?,
+                Next::At(due) => self.pulse.moment(Some(due.min(by))).await,
+                Next::Nothing => break,
+            }
+        }
+        Err(Break::Drain)
     }
 
     /// Settled to its end: only now may the lanes that follow it be read.

@@ -247,7 +247,10 @@ impl<S: Store> Worker<S> {
         });
         self.show(tenure);
         loop {
-            self.pulse.obey()?;
+            match self.pulse.obey() {
+                Err(Break::Drain) => return self.even_out(tenure).await,
+                obeyed => obeyed?,
+            }
             self.break_off(tenure);
             let fetched = self.fetch(tenure).await?;
             let fresh = self.shared.quota.left();

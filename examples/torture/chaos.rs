@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use logpipe::{Error, Result};
 
-use crate::verdict;
 use crate::work::{Plan, Random};
+use crate::{Backend, Setup, verdict};
 
 /// Longer than a lease (10 s): a stopped process wakes up to find its lanes taken.
 const STOPPED: Duration = Duration::from_secs(13);
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is done to a worker, one after the other.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub enum Fault {
     /// SIGKILL in full flight.
     Kill,
     /// A new worker that aborts itself at a named point, the Nth time that it gets there.
@@ -27,7 +27,7 @@ enum Fault {
 }
 
 /// Ten kills, with everything else between them.
-const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 16] = [
     Fault::Kill,
     Fault::Abort("before_commit", 40),
     Fault::Kill,
@@ -46,9 +46,18 @@ const FAULTS: [Fault; 16] = [
     Fault::Kill,
 ];
 
+/// Where the log keeps the positions there is no transaction to abort in.
+pub const KILLS: [Fault; 10] = [Fault::Kill; 10];
+
+/// How often a process joins and another one is told to end, where nothing is broken.
+const TURNS: usize = 10;
+
 /// The consumer processes.
 pub struct Workers {
     dir: PathBuf,
+    setup: Setup,
+    /// Whether the first comes back under its name after a kill.
+    named: bool,
     planted: Option<&'static str>,
     cured: bool,
     running: Vec<Child>,
@@ -61,9 +70,17 @@ pub struct Workers {
 
 impl Workers {
     /// Starts two.
-    pub fn start(dir: &Path, planted: Option<&'static str>) -> Result<Self> {
+    pub fn start(
+        dir: &Path,
+        setup: Setup,
+        clean: bool,
+        planted: Option<&'static str>,
+    ) -> Result<Self> {
         let mut workers = Self {
             dir: dir.to_owned(),
+            // A member with a name does not leave its group when it ends: it is expected back.
+            named: setup.backend == Backend::Kafka && !clean,
+            setup,
             planted,
             cured: false,
             running: Vec::new(),
@@ -71,18 +88,24 @@ impl Workers {
             happened: Vec::new(),
             inside: 0,
         };
-        for _ in 0..2 {
-            let child = workers.spawn(None)?;
+        for index in 0..2 {
+            let child = workers.spawn(index, None)?;
             workers.running.push(child);
         }
         Ok(workers)
     }
 
-    fn spawn(&mut self, fault: Option<String>) -> Result<Child> {
+    fn spawn(&mut self, index: usize, fault: Option<String>) -> Result<Child> {
         let output = File::create(self.dir.join(format!("worker-{}.log", self.started)))?;
         self.started += 1;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--worker").arg("--dir").arg(&self.dir);
+        command.args(self.setup.arguments());
+        // One comes back under its name and gets its lanes at once; for the other its group has to wait until its session
+        // ends. Both ways of coming back are under test.
+        if self.named && index == 0 {
+            command.args(["--instance", "first"]);
+        }
         if self.cured {
             command.arg("--cured");
         }
@@ -103,7 +126,7 @@ impl Workers {
     fn replace(&mut self, index: usize, fault: Option<String>) -> Result {
         self.running[index].kill()?;
         self.running[index].wait()?;
-        self.running[index] = self.spawn(fault)?;
+        self.running[index] = self.spawn(index, fault)?;
         Ok(())
     }
 
@@ -160,10 +183,16 @@ impl Drop for Workers {
 }
 
 /// Does all that is planned while records are coming in.
-pub async fn run(mut workers: Workers, dir: &Path, plan: &Plan, seed: u64) -> Result<Workers> {
+pub async fn run(
+    mut workers: Workers,
+    dir: &Path,
+    plan: &Plan,
+    seed: u64,
+    faults: &[Fault],
+) -> Result<Workers> {
     let mut random = Random(seed ^ 0xc4a0);
     verdict::wait_for(dir, 1, PATIENCE).await?;
-    for (turn, fault) in FAULTS.into_iter().enumerate() {
+    for (turn, &fault) in faults.iter().enumerate() {
         let victim = turn % 2;
         tokio::time::sleep(Duration::from_millis(1_000 + random.below(1_500))).await;
         match fault {
@@ -179,7 +208,7 @@ pub async fn run(mut workers: Workers, dir: &Path, plan: &Plan, seed: u64) -> Re
             Fault::Abort(point, nth) => {
                 workers.replace(victim, Some(format!("{point}:abort:{nth}")))?;
                 until(point, || Ok(workers.running[victim].try_wait()?.is_some())).await?;
-                workers.running[victim] = workers.spawn(None)?;
+                workers.running[victim] = workers.spawn(victim, None)?;
                 workers.happened.push(format!("abort {point}"));
             }
             Fault::Stop(point, nth) => {
@@ -194,6 +223,43 @@ pub async fn run(mut workers: Workers, dir: &Path, plan: &Plan, seed: u64) -> Re
         }
     }
     Ok(workers)
+}
+
+/// Ten times: a process joins, and once it has lanes another one gets SIGTERM, has to drain and to end with status 0.
+pub async fn come_and_go(mut workers: Workers, dir: &Path) -> Result<Workers> {
+    verdict::wait_for(dir, 1, PATIENCE).await?;
+    for turn in 0..TURNS {
+        let newcomer = workers.spawn(turn % 2, None)?;
+        let leaver = std::mem::replace(&mut workers.running[turn % 2], newcomer);
+        let mut leaver = Reaped(leaver);
+        verdict::wait_for_process(dir, workers.running[turn % 2].id(), PATIENCE).await?;
+        workers
+            .happened
+            .push(format!("joined at {}", verdict::handled(dir).await?));
+        signal(&leaver.0, "TERM")?;
+        until("its end", || Ok(leaver.0.try_wait()?.is_some())).await?;
+        let status = leaver.0.wait()?;
+        if !status.success() {
+            return Err(Error::msg(format!(
+                "a worker ended with {status} after SIGTERM"
+            )));
+        }
+        workers
+            .happened
+            .push(format!("SIGTERM at {}", verdict::handled(dir).await?));
+    }
+    Ok(workers)
+}
+
+/// Ends its process should the bench fail before it does.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Whoever ended already is the only one that can't be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Waits for a fault to happen; one that never does is a fault of the bench.

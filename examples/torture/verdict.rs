@@ -24,7 +24,8 @@ pub async fn prepare(dir: &Path) -> Result {
     Ok(())
 }
 
-async fn open(dir: &Path) -> Result<SqliteConnection> {
+/// A connection to the database of effects.
+pub async fn open(dir: &Path) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(database(dir))
         .busy_timeout(Duration::from_secs(30));
@@ -53,6 +54,29 @@ pub async fn wait_for(dir: &Path, effects: u64, patience: Duration) -> Result {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+/// Waits for an effect of this process.
+pub async fn wait_for_process(dir: &Path, process: u32, patience: Duration) -> Result {
+    let deadline = Instant::now() + patience;
+    let mut connection = open(dir).await?;
+    loop {
+        let found: bool =
+            sqlx::query_scalar("select exists (select 1 from effects where process = ?)")
+                .bind(process)
+                .fetch_one(&mut connection)
+                .await?;
+        if found {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Error::msg(format!(
+                "a worker that joined has handled nothing after {} s",
+                patience.as_secs()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Waits until as many records have an effect as should, and nothing more comes; false when they never do.
@@ -123,15 +147,40 @@ impl<'a> Report<'a> {
     }
 
     /// What was done to the workers; too few kills inside the run is no pass.
-    pub fn faults(&mut self, workers: &Workers) {
+    pub fn faults(&mut self, workers: &Workers, clean: bool) {
         for fault in &workers.happened {
             self.line("fault", fault);
+        }
+        if clean {
+            let times = workers.happened.len() / 2;
+            self.line(
+                "rebalances",
+                &format!("{times} joined, {times} ended by SIGTERM"),
+            );
+            return;
         }
         self.line(
             "kills",
             &format!("{} strictly inside the run", workers.inside),
         );
         self.passed &= workers.inside >= 8;
+    }
+
+    /// Counts where the log keeps the positions; only who drained has promised not to handle a record twice.
+    pub async fn only_pass(&mut self, settled: bool, clean: bool) -> Result {
+        let mut faults = self.count(|_| true).await?;
+        if !clean {
+            self.line(
+                "again",
+                &format!(
+                    "{} handled more than once, as at least once allows",
+                    faults.doubled
+                ),
+            );
+            (faults.doubled, faults.out_of_order) = (0, 0);
+        }
+        self.verdict("at the end", settled, &faults);
+        Ok(())
     }
 
     /// Counts after the first pass.

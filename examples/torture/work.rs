@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logpipe::{Error, Log, Result};
+use logpipe::{Error, Producer, Result};
 
 /// One record's message, written by hand: a type need not be generated to be sent and handled.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +61,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws 1% that fail once and 0.1% that always fail.
-    pub fn new(records: u64, keys: u64, seed: u64) -> Self {
+    /// Draws 1% that fail once and, where it may hold poison, 0.1% that always fail.
+    pub fn new(records: u64, keys: u64, seed: u64, poison: bool) -> Self {
         let mut random = Random(seed);
         let mut poisoned = HashSet::new();
         let mut parked = HashSet::new();
@@ -70,7 +70,7 @@ impl Plan {
         for number in 0..records {
             let key = format!("key-{}", random.below(keys));
             let fate = match random.below(1000) {
-                0 => Fate::Poison,
+                0 if poison => Fate::Poison,
                 1..=10 => Fate::FailsOnce,
                 _ => Fate::Good,
             };
@@ -114,8 +114,7 @@ impl Plan {
 }
 
 /// Sends the plan, evenly over the time; returns how many were acknowledged.
-pub async fn send(log: Log, plan: Plan, over: Duration) -> Result<usize> {
-    let producer = log.producer("work").await?;
+pub async fn send(producer: Producer, plan: Plan, over: Duration) -> Result<usize> {
     let began = Instant::now();
     let tick = Duration::from_millis(50);
     let per_tick = (plan.works.len() as f64 * tick.as_secs_f64() / over.as_secs_f64())

@@ -3,64 +3,97 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use logpipe::store::sqlite::sqlx;
+use logpipe::store::sqlite::sqlx::{self, SqliteConnection};
 use logpipe::store::{Administration, Filter, Sqlite};
-use logpipe::{Consumer, Cx, Error, Log, Result, Service, shutdown_signal};
+use logpipe::{Consumer, Cx, Error, Result, Service, Store, shutdown_signal};
+use tokio::sync::Mutex;
 
-use crate::database;
 use crate::work::{Fate, Work};
+use crate::{Arguments, Positions, database, verdict};
 
 /// The consumer's group.
 pub const GROUP: &str = "torture";
 
 /// Consumes until it is told to stop, or killed.
-pub async fn run(dir: &Path, cured: bool) -> Result {
+pub async fn run(dir: &Path, arguments: &Arguments) -> Result {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let log = Log::local(dir.join("log")).await?;
-    let store = Sqlite::open(database(dir)).await?;
-    let consumer = Consumer::with_store(log.source("work"), store)
-        .group(GROUP)
-        // Retries outlast a stopped process's lease, in a window that they don't fill: the lowest record of a lane then
-        // still waits when a zombie wakes, and its position is still the zombie's.
-        .set(|settings| {
-            settings.retry.attempts = 3;
-            settings.retry.first_delay_ms = 10_000;
-            settings.retry.longest_delay_ms = 10_000;
-            settings.window = 32_768;
-        })
-        .on_with(
-            Arc::new(cured),
-            async |cured: &Arc<bool>, work: Work, cx: &mut Cx<Sqlite>| {
-                handle(**cured, work, cx).await
-            },
-        );
-    let outcome = Service::new()
-        .with(consumer)
-        .run_until(shutdown_signal())
-        .await?;
+    let log = arguments.setup.log(dir).await?;
+    let service = match arguments.setup.positions {
+        Positions::Store => {
+            let store = Sqlite::open(database(dir)).await?;
+            let consumer = Consumer::with_store(log.source("work"), store)
+                // Retries outlast a stopped process's lease, in a window that they don't fill: the lowest record of a
+                // lane then still waits when a zombie wakes, and its position is still the zombie's.
+                .set(|settings| {
+                    settings.retry.attempts = 3;
+                    settings.retry.first_delay_ms = 10_000;
+                    settings.retry.longest_delay_ms = 10_000;
+                    settings.window = 32_768;
+                })
+                .on_with(
+                    Arc::new(arguments.cured),
+                    async |cured: &Arc<bool>, work: Work, cx: &mut Cx<Sqlite>| {
+                        handle(**cured, work, cx).await
+                    },
+                );
+            Service::new().with(named(consumer, arguments))
+        }
+        Positions::Broker => {
+            let effects = Arc::new(Mutex::new(verdict::open(dir).await?));
+            let consumer = Consumer::new(log.source("work"))
+                // Whoever drains waits for its retries: without a store only what is below the lowest of them is kept.
+                .set(|settings| settings.retry.first_delay_ms = 100)
+                .dead_letter("work.dead")
+                .on_with(
+                    effects,
+                    async |effects: &Arc<Mutex<SqliteConnection>>, work: Work, cx: &mut Cx| {
+                        if Fate::of(&work) == Fate::FailsOnce && cx.attempt() == 1 {
+                            return Err(Error::msg("fails once"));
+                        }
+                        write(&mut *effects.lock().await, &work).await
+                    },
+                );
+            Service::new().with(named(consumer, arguments))
+        }
+    };
+    let outcome = service.run_until(shutdown_signal()).await?;
     match outcome.held.first() {
         None => Ok(()),
         Some(held) => Err(Error::msg(held)),
     }
 }
 
+fn named<S: Store>(consumer: Consumer<S>, arguments: &Arguments) -> Consumer<S> {
+    let consumer = consumer.group(GROUP);
+    match &arguments.instance {
+        Some(instance) => consumer.instance_id(instance),
+        None => consumer,
+    }
+}
+
 /// Writes first and fails afterwards: what a failed attempt wrote must not survive it.
 async fn handle(cured: bool, work: Work, cx: &mut Cx<Sqlite>) -> Result {
     let attempt = cx.attempt();
-    sqlx::query("insert into effects (key, number, process) values (?, ?, ?)")
-        .bind(&work.key)
-        .bind(work.number)
-        .bind(std::process::id())
-        .execute(cx.tx())
-        .await?;
+    write(cx.tx(), &work).await?;
     match Fate::of(&work) {
         Fate::Poison if !cured => Err(Error::msg("fails always")),
         Fate::FailsOnce if attempt == 1 && !cured => Err(Error::msg("fails once")),
         _ => Ok(()),
     }
+}
+
+/// A row for the effect; it names the process, so that a row of a new one shows that it has lanes.
+async fn write(connection: &mut SqliteConnection, work: &Work) -> Result {
+    sqlx::query("insert into effects (key, number, process) values (?, ?, ?)")
+        .bind(&work.key)
+        .bind(work.number)
+        .bind(std::process::id())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Orders everything that is parked to be handled again.

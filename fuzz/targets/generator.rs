@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use logpipe_build::read::read_texts;
 
 /// Names and texts that would do harm as anything but data.
 const NAMES: [&str; 16] = [
@@ -86,6 +87,7 @@ fuzz_target!(|data: &[u8]| {
             panic!("{path} is no Rust: {error}\n{files:#?}");
         }
     }
-    let again = logpipe_build::generate_texts(files.into_iter().rev());
-    assert_eq!(again.ok().as_ref(), Some(&texts), "the order of the files shows");
+    // What is generated follows from the catalog, which costs a fraction of the text to make again.
+    let [(catalog, ..), (again, ..)] = [read_texts(files.clone()), read_texts(files.into_iter().rev())];
+    assert_eq!(catalog, again, "the order of the files shows");
 });

@@ -112,11 +112,8 @@ fn assert_each_once(seen: &Seen, records: i64) {
 }
 
 /// Waits for it, and for a status of 0.
-async fn ends(service: impl Future<Output = logpipe::Result<Outcome>>) -> Outcome {
-    let outcome = tokio::time::timeout(PATIENCE, service)
-        .await
-        .expect("it ends in time")
-        .unwrap();
+async fn ends(consumer: Running) -> Outcome {
+    let outcome = consumer.ended().await;
     assert!(outcome.held.is_empty(), "{:?}", outcome.held);
     outcome
 }
@@ -126,18 +123,14 @@ async fn an_idle_consumer_ends_though_another_one_took_half_of_its_lanes() {
     let topic = Topic::new("idle").await;
     let seen = Seen::default();
     let idle = Duration::from_secs(3);
-    let first = tokio::spawn(
-        logpipe::Service::new()
-            .with(topic.consumer(&seen).idle_timeout(idle))
-            .run(),
-    );
+    let first = Running::start(topic.consumer(&seen).idle_timeout(idle));
     until("the first records are handled", || {
         seen.all().len() as i64 == RECORDS
     })
     .await;
     let second = Running::start(topic.consumer(&seen));
     second.idle().await;
-    let outcome = ends(async { first.await.unwrap() }).await;
+    let outcome = ends(first).await;
     assert_eq!(outcome.handled as i64, RECORDS);
     // What it gave up and what it left is the other one's.
     topic.send(RECORDS).await;
@@ -155,16 +148,12 @@ async fn an_idle_consumer_ends_though_another_one_took_half_of_its_lanes() {
 async fn a_consumer_that_stops_after_so_many_takes_no_more_in_a_rebalance() {
     let topic = Topic::new("count").await;
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(10)));
-    let first = tokio::spawn(
-        logpipe::Service::new()
-            .with(topic.gated(&seen, &gate).stop_after(25))
-            .run(),
-    );
+    let first = Running::start(topic.gated(&seen, &gate).stop_after(25));
     until("it waits in a handler", || seen.all().len() == 10).await;
     let second = Running::start(topic.consumer(&seen));
     until("the other one is in the group", || topic.members() == 2).await;
     gate.add_permits(1_000);
-    let outcome = ends(async { first.await.unwrap() }).await;
+    let outcome = ends(first).await;
     assert_eq!(outcome.handled, 25);
     until("the other one handles the rest", || {
         seen.all().len() as i64 == RECORDS

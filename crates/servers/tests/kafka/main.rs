@@ -12,7 +12,10 @@ mod gaps;
 mod locked;
 /// What is read of transactions, of partitions that come later, by slow handlers.
 mod reads;
-/// What tests of consumers share.
+/// What tests of consumers share, on any log.
+#[path = "../support/mod.rs"]
+mod shared;
+/// What they share here.
 mod support;
 /// Brokers that are away, refuse or do not exist.
 mod troubles;

@@ -4,10 +4,15 @@
 //! * `reads`: expired iterators, throttling, pace, pages, the latest record
 //! * `writes`: refusals in the middle of a request, answers that are lost, what can't be sent
 //! * `gaps`: retention, shards that are gone, permission that is withdrawn
+//! * `ends`: idle, after so many records, on a signal, with a rebalance in the middle
 
 mod contract;
+mod effects;
+mod ends;
 mod gaps;
 mod reads;
+#[path = "../support/mod.rs"]
+mod shared;
 mod writes;
 
 use std::time::Duration;
@@ -21,6 +26,8 @@ use logpipe_servers::faulty::{self, REGION};
 use tempfile::TempDir;
 
 const STREAM: &str = "nouns";
+
+const GROUP: &str = "readers";
 
 const PLENTY: Budget = Budget {
     records: 10_000,
@@ -74,7 +81,7 @@ impl Bed {
 
     async fn join(&self) -> Box<dyn Source> {
         let join = Join {
-            group: "readers".into(),
+            group: GROUP.into(),
             topics: vec![STREAM.into()],
             instance_id: None,
         };

@@ -9,7 +9,7 @@ const NAMES: [&str; 16] = [
     "id", "type", "x y", "\\u00e9", "items", "properties", "", "1", "self", "Box", "*/", "\\\"; }", "r#x", "\\u202e", "{}", "a_b",
 ];
 /// Without their closing brace.
-const SCALARS: [&str; 12] = [
+const SCALARS: [&str; 13] = [
     r#"{"type": "string""#,
     r#"{"type": ["string", "null"], "maxLength": 5"#,
     r##"{"type": "string", "pattern": "^[\"#]+\\d$""##,
@@ -21,7 +21,24 @@ const SCALARS: [&str; 12] = [
     r#"{"type": "boolean", "default": true"#,
     r#"{"const": 5"#,
     r##"{"$ref": "#/$defs/d""##,
+    r#"{"type": ["integer", "null"], "minimum": 0, "maximum": 255"#,
     r##"{"title": "*/ }", "description": "``` \n# x \u2028""##,
+];
+
+/// Pieces of schemas, and what a later version may say instead; both ways.
+const EDITS: [(&str, &str); 12] = [
+    (r#""maximum": 255"#, r#""maximum": 65535"#),
+    (r#""maxLength": 5"#, r#""maxLength": 9"#),
+    (r#"{"type": "string""#, r#"{"description": "newer", "type": "string""#),
+    (r#"{"type": "array""#, r#"{"description": "newer", "type": "array""#),
+    (r#"{"type": "object""#, r#"{"description": "newer", "type": "object""#),
+    (r#"{"type": "array""#, r#"{"type": ["array", "null"]"#),
+    (r#"{"type": "object""#, r#"{"type": ["object", "null"]"#),
+    (r#""uniqueItems": true"#, r#""uniqueItems": false"#),
+    (r#""maxProperties": 3"#, r#""maxProperties": 4"#),
+    (r#"{"enum": ["#, r#"{"enum": ["added", "#),
+    (r#""properties": {"#, r#""properties": {"added": {"type": "integer", "default": 5}, "#),
+    (r##"{"$ref": "#/$defs/d""##, r#"{"type": "string""#),
 ];
 
 /// Reads decisions from bytes; when they end, all are 0.
@@ -69,6 +86,24 @@ impl Choices<'_> {
         format!(r#"{{"type": "object", "properties": {{{properties}}}, "required": [{required}]{rest}}}"#)
     }
 
+    /// A later version: the same text, edited in some of the places where it can be, so that its types meet those of
+    /// the version before.
+    fn later(&mut self, message: &str) -> String {
+        let mut message = message.to_owned();
+        for _ in 0..self.below(6) {
+            let (one, other) = EDITS[self.below(EDITS.len())];
+            let (from, to) = if self.below(2) == 0 { (one, other) } else { (other, one) };
+            // The message itself stays an object, so what begins it is no place.
+            let places = message.match_indices(from).map(|(at, _)| at).filter(|&at| at > 0);
+            let places = places.collect::<Vec<_>>();
+            if !places.is_empty() {
+                let at = places[self.below(places.len())];
+                message.replace_range(at..at + from.len(), to);
+            }
+        }
+        message
+    }
+
     fn message(&mut self) -> String {
         let mut message = self.object(4);
         let definition = self.schema(3);
@@ -79,7 +114,9 @@ impl Choices<'_> {
 
 fuzz_target!(|data: &[u8]| {
     let mut choices = Choices(data);
-    let files = [("a.v1.json", choices.message()), ("a.v2.json", choices.message()), ("b.v7.json", choices.message())];
+    let first = choices.message();
+    let (second, other) = (choices.later(&first), choices.message());
+    let files = [("a.v1.json", first), ("a.v2.json", second), ("b.v7.json", other)];
     // Faults there may be: two names that are one in Rust, a definition that is only itself.
     let Ok(texts) = logpipe_build::generate_texts(files.clone()) else { return };
     for (path, text) in &texts {

@@ -21,6 +21,8 @@ pub struct Step {
     pub decisions: Vec<Decision>,
     /// How the fields of each struct are filled, for every pair of structs that meet.
     pub structs: BTreeMap<(TypeId, TypeId), Vec<Fill>>,
+    /// How a list or map that holds itself becomes another one, for every pair of them that meets.
+    pub recursive: BTreeMap<(TypeId, TypeId), Convert>,
     /// Every pair of types that is converted as a whole from somewhere inside; recursion included.
     pub calls: BTreeSet<(TypeId, TypeId)>,
 }
@@ -54,7 +56,7 @@ pub enum Convert {
     Same,
     /// By `From`: a number into a wider one.
     Widen,
-    /// By the function of two structs or enums.
+    /// By the function of two structs, enums, or lists and maps that hold themselves.
     Call(TypeId, TypeId),
     /// A string of an enum that is now any string.
     Spell(TypeId),
@@ -62,10 +64,21 @@ pub enum Convert {
     Unwrap(Box<Convert>),
     /// On, then into a newtype.
     Wrap(TypeId, Box<Convert>),
-    /// Item by item; whether items that could not be null now can.
-    List(Box<Convert>, bool),
+    /// Item by item.
+    List(Box<Convert>, Nulls),
     /// Value by value.
-    Map(Box<Convert>, bool),
+    Map(Box<Convert>, Nulls),
+}
+
+/// Whether items can be null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// In neither version.
+    Never,
+    /// In the newer one alone.
+    Gained,
+    /// In both.
+    Kept,
 }
 
 /// The steps of a message, each from one present version to the next.
@@ -80,6 +93,7 @@ fn step(catalog: &Catalog, from: &Message, to: &Message) -> Step {
     let mut walk = Walk {
         catalog,
         step: Step::default(),
+        open: BTreeMap::new(),
         waiting: VecDeque::new(),
         path: Vec::new(),
         at: String::new(),
@@ -101,12 +115,24 @@ struct Pair {
     at: String,
 }
 
+/// A type where it is used: by its name, wherever that stands, else by its address in the catalog.
+type Spot = (Option<TypeId>, usize);
+
+fn spot(ty: &Ty) -> Spot {
+    match ty {
+        Ty::Named(id) => (Some(*id), 0),
+        _ => (None, std::ptr::from_ref(ty).addr()),
+    }
+}
+
 /// So many names lead to a decision; of a longer way its end is told.
 const NAMES: usize = 12;
 
 struct Walk<'a> {
     catalog: &'a Catalog,
     step: Step,
+    /// The pairs that are being converted, one of them a newtype at least; whether one was met inside itself.
+    open: BTreeMap<(Spot, Spot), bool>,
     waiting: VecDeque<Pair>,
     path: Vec<String>,
     /// The pointer of the member that is looked at.
@@ -287,21 +313,16 @@ impl<'a> Walk<'a> {
                     self.enums(old, *old_other, new, *other);
                     self.call(*a, *b)
                 }
-                (Shape::Newtype(inner), _) => {
-                    Convert::Unwrap(Box::new(self.convert(&inner.ty, new)))
-                }
-                (_, Shape::Newtype(inner)) => {
-                    Convert::Wrap(*b, Box::new(self.convert(old, &inner.ty)))
-                }
+                (Shape::Newtype(_), _) | (_, Shape::Newtype(_)) => self.newtypes(old, new),
                 _ => self.changed(),
             },
             (Ty::Named(a), new) => match &types[a.0].shape {
-                Shape::Newtype(inner) => Convert::Unwrap(Box::new(self.convert(&inner.ty, new))),
+                Shape::Newtype(_) => self.newtypes(old, new),
                 Shape::Enum { .. } if *new == Ty::String => Convert::Spell(*a),
                 _ => self.changed(),
             },
             (old, Ty::Named(b)) => match &types[b.0].shape {
-                Shape::Newtype(inner) => Convert::Wrap(*b, Box::new(self.convert(old, &inner.ty))),
+                Shape::Newtype(_) => self.newtypes(old, new),
                 _ => self.changed(),
             },
             (Ty::Integer(old), Ty::Integer(new)) if old != new => {
@@ -317,32 +338,78 @@ impl<'a> Walk<'a> {
                 Convert::Widen
             }
             (Ty::List(old), Ty::List(new)) => match self.items(old, new) {
-                (Convert::Same, false) => Convert::Same,
-                (convert, null) => Convert::List(Box::new(convert), null),
+                (Convert::Same, Nulls::Never | Nulls::Kept) => Convert::Same,
+                (convert, nulls) => Convert::List(Box::new(convert), nulls),
             },
             (Ty::Map(old), Ty::Map(new)) => match self.items(old, new) {
-                (Convert::Same, false) => Convert::Same,
-                (convert, null) => Convert::Map(Box::new(convert), null),
+                (Convert::Same, Nulls::Never | Nulls::Kept) => Convert::Same,
+                (convert, nulls) => Convert::Map(Box::new(convert), nulls),
             },
             (old, new) if old == new => Convert::Same,
             _ => self.changed(),
         }
     }
 
-    fn items(&mut self, old: &'a Item, new: &'a Item) -> (Convert, bool) {
-        if old.nullable && !new.nullable {
-            self.decide("may no longer hold null");
+    /// Out of a newtype, or into one, or both. Lists and maps may hold themselves, so that a pair may meet inside
+    /// itself: two of them have a function then, which calls itself.
+    fn newtypes(&mut self, old: &'a Ty, new: &'a Ty) -> Convert {
+        let (pair, types) = ((spot(old), spot(new)), &self.catalog.types);
+        let ids = pair.0.0.zip(pair.1.0);
+        if let Some(met_itself) = self.open.get_mut(&pair) {
+            *met_itself = true;
+            return match ids {
+                Some((a, b)) => self.call(a, b),
+                None => {
+                    self.decide("holds itself in another way");
+                    Convert::Same
+                }
+            };
         }
-        (
-            self.rules(&old.value, &new.value),
-            new.nullable && !old.nullable,
-        )
+        if let Some((a, b)) = ids.filter(|ids| self.step.recursive.contains_key(ids)) {
+            return self.call(a, b);
+        }
+        let within = |ty: &Ty| match ty {
+            Ty::Named(id) => match &types[id.0].shape {
+                Shape::Newtype(inner) => Some((*id, &inner.ty)),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.open.insert(pair, false);
+        let convert = match (within(old), within(new)) {
+            (Some((_, inner)), _) => Convert::Unwrap(Box::new(self.convert(inner, new))),
+            (None, Some((id, inner))) => Convert::Wrap(id, Box::new(self.convert(old, inner))),
+            (None, None) => Convert::Same,
+        };
+        match (self.open.remove(&pair), ids) {
+            (Some(true), Some((a, b))) => {
+                self.step.recursive.insert((a, b), convert);
+                self.call(a, b)
+            }
+            _ => convert,
+        }
+    }
+
+    fn items(&mut self, old: &'a Item, new: &'a Item) -> (Convert, Nulls) {
+        let nulls = match (old.nullable, new.nullable) {
+            (false, false) => Nulls::Never,
+            (false, true) => Nulls::Gained,
+            (true, true) => Nulls::Kept,
+            (true, false) => {
+                self.decide("may no longer hold null");
+                Nulls::Kept
+            }
+        };
+        (self.rules(&old.value, &new.value), nulls)
     }
 
     fn enums(&mut self, old: &[Variant], old_other: bool, new: &[Variant], other: bool) {
         // A newer version that keeps other strings keeps these; one that has the string has a variant for it.
-        let gone = |variant: &&Variant| !new.iter().any(|new| new.wire == variant.wire);
-        if !other && old.iter().any(|variant| gone(&variant)) {
+        let kept = new
+            .iter()
+            .map(|variant| &variant.wire)
+            .collect::<BTreeSet<_>>();
+        if !other && old.iter().any(|variant| !kept.contains(&variant.wire)) {
             self.decide("no longer allows every value that it had");
         }
         if old_other && !other {

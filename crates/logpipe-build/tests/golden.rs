@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use logpipe_build::{Options, generate, verify};
+use logpipe_build::{Options, generate, generate_texts, verify};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
 /// * shapes: every shape, presence, rule and default of one version
 /// * steps: upcasts that are generated, upcasts that need a decision, definitions shared between versions
 /// * names: strings that would like to be code
-const CASES: &[&str] = &["shapes", "steps", "names"];
+/// * empty: a folder in which nobody has put a schema yet
+const CASES: &[&str] = &["shapes", "steps", "names", "empty"];
 
 fn folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -209,6 +210,51 @@ fn deep_and_wide_schemas_are_only_long() {
     assert_eq!(report.written.len(), 2 + 1 + 3);
     let versions = fs::read_to_string(root.path().join("generated/big/mod.rs")).unwrap();
     assert!(versions.contains("and 2990 more, as its documentation says"));
+}
+
+/// Two lists that hold themselves may meet out of step: then there is no pair of names to write a function for.
+#[test]
+fn lists_that_hold_themselves_in_other_ways_need_a_decision() {
+    let list = |items: &str| format!(r#"{{ "type": "array", "items": {items} }}"#);
+    let itself = r##"{ "$ref": "#/$defs/d" }"##;
+    let text = |version: u32, property: &str| {
+        let definition = list(&list(itself));
+        format!(
+            r#"{{
+                "type": "object", "properties": {{ "x": {property} }},
+                "$defs": {{ "d": {{ "description": "{version}", {} }}
+            }}"#,
+            &definition[1..]
+        )
+    };
+    for (older, newer, decision) in [
+        (itself, &*list(itself), true),
+        (&*list(itself), itself, true),
+        (itself, &list(&list(itself)), false),
+        (&list(itself), &list(itself), false),
+    ] {
+        let files = [("a.v1.json", text(1, older)), ("a.v2.json", text(2, newer))];
+        let texts = generate_texts(files).unwrap();
+        let (_, versions) = texts.iter().find(|(path, _)| path == "a/mod.rs").unwrap();
+        let why = "`x` (/properties/x) holds itself in another way";
+        assert_eq!(versions.contains(why), decision, "{older} {newer}");
+        assert_eq!(!versions.contains("fn v1_to_v2_d("), decision, "{versions}");
+    }
+}
+
+/// A crate may deny what clippy calls pedantic, however many messages it has.
+#[test]
+fn many_messages_are_no_matter_of_lints() {
+    let text = r#"{"type": "object"}"#;
+    let files = (0..24).map(|i| (format!("m{i}.v1.json"), text));
+    let texts = generate_texts(files).unwrap();
+    let text_of = |wanted: &str| &texts.iter().find(|(path, _)| path == wanted).unwrap().1;
+    // Functions that grow with the schemas are longer than clippy likes, so the root says that this is no fault.
+    let longest = text_of("dispatch.rs")
+        .split("\n    fn ")
+        .map(|function| function.lines().count());
+    assert!(longest.max().unwrap() > 100);
+    assert!(text_of("mod.rs").contains("clippy::too_many_lines"));
 }
 
 /// Words of the hostile case that are no Rust of ours: an identifier that holds one came out of a string.

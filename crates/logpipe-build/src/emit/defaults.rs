@@ -56,12 +56,7 @@ fn method(catalog: &Catalog, field: &Field) -> Option<TokenStream> {
             quote!(self.#name.clone())
         };
         let body = match default {
-            Value::List(items) if items.is_empty() && !nullable => {
-                quote!(#present.unwrap_or_default())
-            }
-            Value::Object(members)
-                if members.is_empty() && !nullable && is_map(&field.value.ty) =>
-            {
+            _ if is_empty(&field.value.ty, default) && !nullable => {
                 quote!(#present.unwrap_or_default())
             }
             _ if *default == Value::Null || is_literal(catalog, &field.value.ty) => {
@@ -168,12 +163,17 @@ fn number_literal(text: &str, integer: Option<Integer>) -> TokenStream {
     }
 }
 
-fn is_map(ty: &Ty) -> bool {
-    matches!(ty, Ty::Map(_))
+/// Whether it is what `Default` gives: of a list or a map, the empty one. An empty object may be a struct.
+pub(super) fn is_empty(ty: &Ty, default: &Value) -> bool {
+    match (default, ty) {
+        (Value::List(items), Ty::List(_)) => items.is_empty(),
+        (Value::Object(members), Ty::Map(_)) => members.is_empty(),
+        _ => false,
+    }
 }
 
 /// Whether a default of the type costs nothing to make, so that no closure has to put it off.
-fn is_literal(catalog: &Catalog, ty: &Ty) -> bool {
+pub(super) fn is_literal(catalog: &Catalog, ty: &Ty) -> bool {
     !matches!(ty, Ty::Format(_)) && is_copy(catalog, ty)
 }
 

@@ -115,6 +115,11 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
             <super::#module::Any as ::logpipe::Versions>::VERSIONS,
         ))
     });
+    // Without schemas there is no message to seal.
+    let (format, producer_id) = match heads.is_empty() {
+        true => (format_ident!("_format"), format_ident!("_producer_id")),
+        false => (format_ident!("format"), format_ident!("producer_id")),
+    };
     vec![
         Item::Rust(quote! {
             #docs
@@ -141,11 +146,11 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
 
                 fn seal(
                     &self,
-                    format: ::logpipe::Format,
-                    producer_id: &str,
+                    #format: ::logpipe::Format,
+                    #producer_id: &str,
                 ) -> Result<Vec<u8>, ::logpipe::Invalid> {
                     match *self {
-                        #(Self::#names(ref any) => ::logpipe::Versions::seal(any, format, producer_id),)*
+                        #(Self::#names(ref any) => ::logpipe::Versions::seal(any, #format, #producer_id),)*
                     }
                 }
             }

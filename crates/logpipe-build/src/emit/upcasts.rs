@@ -1,12 +1,14 @@
 //! How does an older version become a newer one? The trait of steps, with bodies for those that lose nothing.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::{Item, defaults, docs, module_of, root_of};
-use crate::catalog::{Catalog, Field, Message, Presence, Shape, TypeId, Unknown};
+use crate::catalog::{Catalog, Field, Message, Presence, Shape, TypeId, Unknown, Variant};
 use crate::name;
-use crate::upcast::{self, Convert, Decision, Fill, Step};
+use crate::upcast::{self, Convert, Decision, Fill, Nulls, Step};
 
 /// `trait Upcasts`, what implements it, and the functions of nested types.
 pub(super) fn items(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
@@ -176,9 +178,16 @@ impl Pair<'_> {
                     ..
                 },
             ) => {
+                fn by_wire(variants: &[Variant]) -> BTreeMap<&str, &Variant> {
+                    let named = variants
+                        .iter()
+                        .map(|variant| (variant.wire.as_str(), variant));
+                    named.collect()
+                }
+                let (old_wires, new_wires) = (by_wire(variants), by_wire(new_variants));
                 let arms = variants.iter().map(|variant| {
                     let old_name = format_ident!("{}", variant.rust);
-                    match new_variants.iter().find(|new| new.wire == variant.wire) {
+                    match new_wires.get(variant.wire.as_str()) {
                         Some(variant) => {
                             let new_name = format_ident!("{}", variant.rust);
                             quote!(#old::#old_name => #new::#new_name,)
@@ -192,7 +201,7 @@ impl Pair<'_> {
                 // A string that only now is a variant is that variant.
                 let known = new_variants
                     .iter()
-                    .filter(|new| !variants.iter().any(|old| old.wire == new.wire));
+                    .filter(|new| !old_wires.contains_key(new.wire.as_str()));
                 let known = known.map(|variant| {
                     let (text, name) = (&variant.wire, format_ident!("{}", variant.rust));
                     quote!(#text => #new::#name,)
@@ -204,7 +213,10 @@ impl Pair<'_> {
                 });
                 quote!(match #value { #(#arms)* #other })
             }
-            _ => self.fill(from, to, &value),
+            _ => match self.step.recursive.get(&(from, to)) {
+                Some(convert) => self.apply(convert, quote!(#value)),
+                None => self.fill(from, to, &value),
+            },
         };
         quote!(fn #name(#value: #old) -> #new { #body })
     }
@@ -274,16 +286,19 @@ impl Pair<'_> {
                 converted
             }
         };
-        let mapped = |value: TokenStream| match convert {
-            _ if moved => value,
-            Convert::Call(from, to) if boxing == (false, false) => {
-                let function = self.function_name(*from, *to);
-                quote!(#value.map(#function))
+        let each = || {
+            if boxing == (false, false) {
+                return self.each(convert, &item);
             }
-            _ => {
-                let body = one(quote!(#item));
-                quote!(#value.map(|#item| #body))
+            let body = one(quote!(#item));
+            quote!(|#item| #body)
+        };
+        let mapped = |value: TokenStream| {
+            if moved {
+                return value;
             }
+            let each = each();
+            quote!(#value.map(#each))
         };
         match (old.presence, new.presence) {
             (Required, Required) => one(value),
@@ -308,8 +323,25 @@ impl Pair<'_> {
                 quote!(#value.map(|#item| #inner))
             }
             (Optional, Required) => {
-                let (value, default) = (mapped(value), self.default_of(new));
-                quote!(#value.unwrap_or_else(|| #default))
+                let default = self.default_of(new);
+                let is_empty = |value| defaults::is_empty(&new.value.ty, value);
+                if new.default.as_ref().is_some_and(is_empty) {
+                    let value = mapped(value);
+                    return quote!(#value.unwrap_or_default());
+                }
+                let literal = defaults::is_literal(self.catalog, &new.value.ty) && !new.boxed;
+                match (moved, literal) {
+                    (true, true) => quote!(#value.unwrap_or(#default)),
+                    (true, false) => quote!(#value.unwrap_or_else(|| #default)),
+                    (false, true) => {
+                        let each = each();
+                        quote!(#value.map_or(#default, #each))
+                    }
+                    (false, false) => {
+                        let each = each();
+                        quote!(#value.map_or_else(|| #default, #each))
+                    }
+                }
             }
             _ => mapped(value),
         }
@@ -340,29 +372,53 @@ impl Pair<'_> {
                 let (path, value) = (self.path(*to, self.to), self.apply(inner, value));
                 quote!(#path(#value))
             }
-            Convert::List(inner, null) => {
-                let each = self.each(inner, *null);
+            Convert::List(inner, nulls) => {
+                let item = format_ident!("item");
+                let each = match (&**inner, nulls) {
+                    (Convert::Same, Nulls::Gained) => quote!(Some),
+                    (_, Nulls::Never) => self.each(inner, &item),
+                    _ => {
+                        let body = self.inside(inner, *nulls, &item);
+                        quote!(|#item| #body)
+                    }
+                };
                 quote!(#value.into_iter().map(#each).collect())
             }
-            Convert::Map(inner, null) => {
-                let body = self.apply(inner, quote!(item));
-                let body = if *null { quote!(Some(#body)) } else { body };
+            Convert::Map(inner, nulls) => {
+                let body = self.inside(inner, *nulls, &format_ident!("item"));
                 quote!(#value.into_iter().map(|(name, item)| (name, #body)).collect())
             }
         }
     }
 
-    fn each(&self, convert: &Convert, null: bool) -> TokenStream {
-        let item = format_ident!("item");
-        let body = self.apply(convert, quote!(#item));
-        match (convert, null) {
-            (Convert::Call(from, to), false) => {
+    /// An item that is a variable, null or not, for the newer version.
+    fn inside(&self, convert: &Convert, nulls: Nulls, item: &Ident) -> TokenStream {
+        match nulls {
+            Nulls::Never => self.apply(convert, quote!(#item)),
+            Nulls::Gained => {
+                let body = self.apply(convert, quote!(#item));
+                quote!(Some(#body))
+            }
+            Nulls::Kept => {
+                let each = self.each(convert, item);
+                quote!(#item.map(#each))
+            }
+        }
+    }
+
+    /// What `map` takes: a function where there is one, else a closure.
+    fn each(&self, convert: &Convert, item: &Ident) -> TokenStream {
+        match convert {
+            Convert::Call(from, to) => {
                 let function = self.function_name(*from, *to);
                 quote!(#function)
             }
-            (Convert::Same, true) => quote!(Some),
-            (_, true) => quote!(|#item| Some(#body)),
-            (_, false) => quote!(|#item| #body),
+            Convert::Widen => quote!(Into::into),
+            Convert::Wrap(to, inner) if **inner == Convert::Same => self.path(*to, self.to),
+            _ => {
+                let body = self.apply(convert, quote!(#item));
+                quote!(|#item| #body)
+            }
         }
     }
 

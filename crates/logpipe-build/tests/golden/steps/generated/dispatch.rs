@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 3feb180f242c856f0d6a28b4 271018bab6d2086cb6127284
+// digest: 086a61ad90c373987a11425b c99583f8d4416af8dbf81dfd
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -8,8 +8,8 @@ pub static SCHEMAS: &[::logpipe::Schema] = &[
     ::logpipe::Schema { message_type: "lossy", version: 2, source: "schemas/lossy.v2.json", sha256: "1c4fafa3ff34fb5cb3a733c95bd61c3e9345521922301fcd4c78a2eba2961068" },
     ::logpipe::Schema { message_type: "lossy", version: 5, source: "schemas/lossy.v5.json", sha256: "52eaba633fc9e91509d091197a8a7eb7f5fb54161ee6d9ce1172885b32082c9f" },
     ::logpipe::Schema { message_type: "lossy", version: 6, source: "schemas/lossy.v6.json", sha256: "52eaba633fc9e91509d091197a8a7eb7f5fb54161ee6d9ce1172885b32082c9f" },
-    ::logpipe::Schema { message_type: "widen", version: 1, source: "schemas/widen.v1.json", sha256: "eebcf2b0bdab28ec25b495c3101a4fb54c6020e672b5255555bf14a840cd7f77" },
-    ::logpipe::Schema { message_type: "widen", version: 2, source: "schemas/widen.v2.json", sha256: "d623dd5f9d09920c15100312576b6426ed710de36bb48d8ff443006eccd94876" },
+    ::logpipe::Schema { message_type: "widen", version: 1, source: "schemas/widen.v1.json", sha256: "266563599cd848d74750b2d7aae8a7316e8c9af0eb5fa7fdd7d215e00911e03b" },
+    ::logpipe::Schema { message_type: "widen", version: 2, source: "schemas/widen.v2.json", sha256: "d33c25161e940ed15f262e9277c2ee99d900c4caf6328eb3ab6fdfb7a18232bc" },
 ];
 
 static TABLE: ::logpipe::dispatch::Table = ::logpipe::dispatch::Table {

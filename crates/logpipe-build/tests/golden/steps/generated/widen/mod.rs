@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c60338ee48f94728d03d6dd5 860e78ab14abc59dae13a0e6
+// digest: 984c29d6c003af3bb058f424 b979d129ee018b19e07765ff
 
 //! `widen`: its versions, and what handles them.
 
@@ -183,6 +183,37 @@ pub trait Upcasts {
             plain: v2::Code(message.plain),
             added: None,
             added_default: 5,
+            maybe_small: message.maybe_small.map(Into::into),
+            fallback: message.fallback.map_or(7, Into::into),
+            spots: message
+                .spots
+                .map(|value| {
+                    value.into_iter().map(|item| item.map(Into::into)).collect()
+                }),
+            notes: message
+                .notes
+                .map(|value| {
+                    value.into_iter().map(|item| item.map(v1_to_v2_note)).collect()
+                }),
+            notes_by_name: message
+                .notes_by_name
+                .map(|value| {
+                    value
+                        .into_iter()
+                        .map(|(name, item)| (name, item.map(v1_to_v2_note)))
+                        .collect()
+                }),
+            gaps: message
+                .gaps
+                .map(|value| {
+                    value
+                        .into_iter()
+                        .map(|(name, item)| (name, Some(item.into())))
+                        .collect()
+                }),
+            codes: message.codes.map(|value| value.into_iter().map(v2::Code).collect()),
+            tree: message.tree.map(v1_to_v2_tree),
+            words: message.words.map(|value| value.map(v1_to_v2_words)),
         }
     }
 }
@@ -208,6 +239,23 @@ fn v1_to_v2_widen_kind(from: v1::WidenKind) -> v2::WidenKind {
         v1::WidenKind::A => v2::WidenKind::A,
         v1::WidenKind::B => v2::WidenKind::B,
     }
+}
+
+fn v1_to_v2_note(from: v1::Note) -> v2::Note {
+    v2::Note {
+        text: from.text,
+        by: None,
+    }
+}
+
+fn v1_to_v2_tree(from: v1::Tree) -> v2::Tree {
+    v2::Tree(from.0.into_iter().map(v1_to_v2_tree).collect())
+}
+
+fn v1_to_v2_words(from: v1::Words) -> v2::Words {
+    v2::Words(
+        from.0.into_iter().map(|(name, item)| (name, item.map(v1_to_v2_words))).collect(),
+    )
 }
 
 impl<U: Upcasts> ::logpipe::Newest<U> for Any {

@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 8dc0cfee0e292284a140a1c9 6bbfc02aa4d0c5b1af558e69
+// digest: 984c29d6c003af3bb058f424 aa95df89b4a04370b553448f
 
 //! `widen`, version 1.
 
@@ -34,6 +34,24 @@ pub struct Widen {
     pub option: Option<String>,
     /// `plain`.
     pub plain: String,
+    /// `maybe_small`.
+    pub maybe_small: Option<u8>,
+    /// `fallback`.
+    pub fallback: Option<u8>,
+    /// `spots`.
+    pub spots: Option<Vec<Option<u8>>>,
+    /// `notes`.
+    pub notes: Option<Vec<Option<Note>>>,
+    /// `notes_by_name`.
+    pub notes_by_name: Option<::logpipe::types::Map<Option<Note>>>,
+    /// `gaps`.
+    pub gaps: Option<::logpipe::types::Map<u8>>,
+    /// `codes`.
+    pub codes: Option<Vec<String>>,
+    /// As version 1 says.
+    pub tree: Option<Tree>,
+    /// As version 1 says.
+    pub words: Option<Option<Words>>,
 }
 
 /// The definition `address`.
@@ -86,6 +104,27 @@ pub struct Code(
     pub String,
 );
 
+/// The definition `note`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// `text`.
+    pub text: Option<String>,
+}
+
+/// As version 1 says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tree(
+    /// The value itself.
+    pub Vec<Tree>,
+);
+
+/// As version 1 says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Words(
+    /// The value itself.
+    pub ::logpipe::types::Map<Option<Words>>,
+);
+
 ::logpipe::wire! {
     struct Widen open {
         id: "id" required;
@@ -102,6 +141,15 @@ pub struct Code(
         maybe: "maybe" nullable;
         option: "option" optional;
         plain: "plain" required, min_chars(5);
+        maybe_small: "maybe_small" optional;
+        fallback: "fallback" optional;
+        spots: "spots" optional;
+        notes: "notes" optional;
+        notes_by_name: "notes_by_name" optional;
+        gaps: "gaps" optional;
+        codes: "codes" optional, each(|item| ::logpipe::rules::min_chars(item, 3));
+        tree: "tree" optional;
+        words: "words" optional_nullable;
     }
 }
 
@@ -141,6 +189,20 @@ pub struct Code(
 
 ::logpipe::wire! {
     newtype Code(String), min_chars(3);
+}
+
+::logpipe::wire! {
+    struct Note open {
+        text: "text" optional;
+    }
+}
+
+::logpipe::wire! {
+    newtype Tree(Vec<Tree>);
+}
+
+::logpipe::wire! {
+    newtype Words(::logpipe::types::Map<Option<Words>>);
 }
 
 ::logpipe::message! { Widen = "widen" version 1, of super::Any; }

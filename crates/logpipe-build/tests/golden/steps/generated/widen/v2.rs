@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 8dc0cfee0e292284a140a1c9 c167a7d1b83e8e16a552212b
+// digest: 984c29d6c003af3bb058f424 0591004bebf7c036cb8f1036
 
 //! `widen`, version 2.
 
@@ -41,6 +41,24 @@ pub struct Widen {
     pub added: Option<String>,
     /// `added_default`.
     pub added_default: i64,
+    /// `maybe_small`.
+    pub maybe_small: Option<u16>,
+    /// `fallback`.
+    pub fallback: u16,
+    /// `spots`.
+    pub spots: Option<Vec<Option<u16>>>,
+    /// `notes`.
+    pub notes: Option<Vec<Option<Note>>>,
+    /// `notes_by_name`.
+    pub notes_by_name: Option<::logpipe::types::Map<Option<Note>>>,
+    /// `gaps`.
+    pub gaps: Option<::logpipe::types::Map<Option<u16>>>,
+    /// `codes`.
+    pub codes: Option<Vec<Code>>,
+    /// As version 2 says.
+    pub tree: Option<Tree>,
+    /// As version 2 says.
+    pub words: Option<Option<Words>>,
 }
 
 /// The definition `node`.
@@ -81,6 +99,29 @@ pub enum WidenKind {
     C,
 }
 
+/// The definition `note`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// `text`.
+    pub text: Option<String>,
+    /// `by`.
+    pub by: Option<String>,
+}
+
+/// As version 2 says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tree(
+    /// The value itself.
+    pub Vec<Tree>,
+);
+
+/// As version 2 says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Words(
+    /// The value itself.
+    pub ::logpipe::types::Map<Option<Words>>,
+);
+
 ::logpipe::wire! {
     struct Widen open {
         id: "id" required;
@@ -99,6 +140,15 @@ pub enum WidenKind {
         plain: "plain" required;
         added: "added" optional;
         added_default: "added_default" required;
+        maybe_small: "maybe_small" optional;
+        fallback: "fallback" required;
+        spots: "spots" optional;
+        notes: "notes" optional;
+        notes_by_name: "notes_by_name" optional;
+        gaps: "gaps" optional;
+        codes: "codes" optional;
+        tree: "tree" optional;
+        words: "words" optional_nullable;
     }
 }
 
@@ -129,6 +179,21 @@ pub enum WidenKind {
         B = "b";
         C = "c";
     }
+}
+
+::logpipe::wire! {
+    struct Note open {
+        text: "text" optional;
+        by: "by" optional;
+    }
+}
+
+::logpipe::wire! {
+    newtype Tree(Vec<Tree>);
+}
+
+::logpipe::wire! {
+    newtype Words(::logpipe::types::Map<Option<Words>>);
 }
 
 ::logpipe::message! { Widen = "widen" version 2, of super::Any; }

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Report, nearest, quote};
 use crate::json::{Json, Step, Value};
-use crate::source::Source;
+use crate::source::{Source, Span};
 
 /// The drafts that we read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,15 +128,47 @@ fn holds(keyword: &str) -> Holds {
 
 /// The schemas right inside a schema.
 pub(crate) fn schemas_in(schema: Json<'_>) -> Vec<Json<'_>> {
+    schemas_where(schema, |_| true)
+}
+
+/// The same, of some keywords.
+fn schemas_where(schema: Json<'_>, of: impl Fn(&str) -> bool) -> Vec<Json<'_>> {
     let mut found = Vec::new();
     for (key, _, value) in schema.members() {
         match holds(key) {
+            _ if !of(key) => {}
             Data => {}
             SchemaOrSchemas if value.is_array() => found.extend(value.items()),
             Schema | SchemaOrSchemas => found.push(value),
             SchemasByName => found.extend(value.members().map(|(.., value)| value)),
         }
     }
+    found
+}
+
+/// A definition, wherever it stands.
+pub(crate) struct Definition<'a> {
+    pub(crate) name: &'a str,
+    /// Of its name.
+    pub(crate) span: Span,
+    pub(crate) value: Json<'a>,
+}
+
+/// All that stands under `$defs` and `definitions`, as far as keywords lead there that we read, in the order of the
+/// text.
+pub(crate) fn definitions(root: Json<'_>) -> Vec<Definition<'_>> {
+    let (mut found, mut todo) = (Vec::new(), vec![root]);
+    while let Some(schema) = todo.pop() {
+        for (keyword, _, value) in schema.members() {
+            if matches!(keyword, "$defs" | "definitions") {
+                let here = value.members();
+                found.extend(here.map(|(name, span, value)| Definition { name, span, value }));
+            }
+        }
+        let read = |keyword: &str| about(keyword) != Some(NotYet);
+        todo.extend(schemas_where(schema, read));
+    }
+    found.sort_by_key(|definition| definition.span.start);
     found
 }
 
@@ -219,6 +251,16 @@ pub(crate) fn role(schema: Json<'_>) -> Role<'_> {
         };
     }
     role
+}
+
+/// Whether a word is no keyword, and not its author's own: those begin with `x-`, unless they miss ours by a letter
+/// or two.
+pub(crate) fn is_unknown(word: &str) -> bool {
+    const OURS: &str = "x-logpipe";
+    about(word).is_none()
+        && (!word.starts_with("x-")
+            || word.len().abs_diff(OURS.len()) <= 2
+                && strsim::osa_distance(&word.to_lowercase(), OURS) <= 2)
 }
 
 /// What somebody who wrote an unknown word should do.

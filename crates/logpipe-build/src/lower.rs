@@ -9,6 +9,7 @@ mod extension;
 mod number;
 mod object;
 mod pattern;
+mod rest;
 mod string;
 mod value;
 
@@ -20,14 +21,14 @@ use crate::catalog::{
     Catalog, Hashes, Hint, Home, Item, Message, Origin, Rules, Shape, Ty, Type, TypeId,
 };
 use crate::diagnostic::{Report, Severity, quote};
-use crate::dialect::{self, Role};
+use crate::dialect::{self, Dialect, Role};
 use crate::discover::Kind;
-use crate::json::{DEPTH, Json, NodeId};
+use crate::json::{DEPTH, Json};
 use crate::name;
 use crate::refs::{Documents, Place, Unresolved};
 use crate::source::Source;
 
-/// Lowers every message; library schemas as far as messages reach them.
+/// Lowers every message. What no message reaches becomes nothing, but is looked at all the same.
 pub(crate) fn lower<'s>(
     documents: &Documents<'_>,
     files: impl Iterator<Item = (&'s Kind, &'s Source)>,
@@ -42,20 +43,24 @@ pub(crate) fn lower<'s>(
     messages.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
 
     let mut catalog = Catalog::default();
-    let mut roots = Vec::new();
-    let mut reached = BTreeSet::new();
+    let roots = messages
+        .iter()
+        .filter_map(|(.., source)| documents.root(&source.name))
+        .collect::<BTreeSet<_>>();
+    let (mut reached, mut lowered) = (BTreeSet::new(), BTreeSet::new());
     let mut wires = Wires::default();
     for (module, version, stem, source) in messages {
         let Some(root) = documents.root(&source.name) else {
             continue;
         };
-        roots.push(root);
         let home = Home {
             module: module.clone(),
             version,
         };
-        let mut lowering = Lowering::new(documents, report, &mut catalog, home);
-        let Some((root_type, key)) = lowering.message(root) else {
+        let mut lowering = Lowering::new(documents, &roots, report, &mut catalog, home);
+        let message = lowering.message(root);
+        lowered.extend(lowering.looked_at());
+        let Some((root_type, key)) = message else {
             reached.append(&mut lowering.reached);
             continue;
         };
@@ -74,18 +79,21 @@ pub(crate) fn lower<'s>(
             hashes,
         });
     }
-    unused(documents, &roots, &reached, report);
+    rest::unused(documents, &roots, &reached, report);
+    rest::unreached(documents, &roots, &lowered, report);
     catalog
 }
 
 /// One message being lowered.
 struct Lowering<'a, 'd> {
     documents: &'a Documents<'d>,
+    /// The roots of all files that are messages.
+    messages: &'a BTreeSet<Place>,
     report: &'a mut Report,
     catalog: &'a mut Catalog,
     home: Home,
-    /// The schema that is the message: the file's root, or what that refers to.
-    root: Place,
+    /// The schema that is the message: the file's root, or what that refers to. None where no message is lowered.
+    root: Option<Place>,
     /// What was lowered.
     known: BTreeMap<Place, Use>,
     /// What is being lowered; a list or map that meets itself gets a type on the way.
@@ -94,6 +102,8 @@ struct Lowering<'a, 'd> {
     queue: VecDeque<(Place, TypeId)>,
     /// Defaults to check when all types are there: the field's type and index, and the default's place.
     defaults: Vec<(TypeId, usize, Place)>,
+    /// Schemas with a default, wherever they stand.
+    with_default: Vec<Place>,
     /// Where the references that were followed end.
     targets: BTreeMap<Place, Option<Place>>,
     /// What references led to.
@@ -131,23 +141,23 @@ impl From<Use> for Item {
 impl<'a, 'd> Lowering<'a, 'd> {
     fn new(
         documents: &'a Documents<'d>,
+        messages: &'a BTreeSet<Place>,
         report: &'a mut Report,
         catalog: &'a mut Catalog,
         home: Home,
     ) -> Self {
         Self {
             documents,
+            messages,
             report,
             catalog,
             home,
-            root: Place {
-                document: 0,
-                node: NodeId::default(),
-            },
+            root: None,
             known: BTreeMap::new(),
             open: BTreeMap::new(),
             queue: VecDeque::new(),
             defaults: Vec::new(),
+            with_default: Vec::new(),
             targets: BTreeMap::new(),
             reached: BTreeSet::new(),
         }
@@ -156,42 +166,53 @@ impl<'a, 'd> Lowering<'a, 'd> {
     /// The struct that is the message, and which of its fields is the key.
     fn message(&mut self, file: Place) -> Option<(TypeId, Option<usize>)> {
         // The root can be a reference itself, as tools write it that keep every type in `definitions`.
-        self.root = file;
-        self.root = self.target(file)?;
-        if self.root != file {
+        self.root = Some(file);
+        let at = self.target(file)?;
+        self.root = Some(at);
+        if at != file {
             self.extension(file, &[]);
         }
-        let used = self.schema(self.root);
-        while let Some((place, id)) = self.queue.pop_front() {
-            self.members(place, id);
-        }
-        self.settle_defaults();
-        let schema = self.at(self.root);
+        let used = self.schema(at);
+        self.finish();
+        let schema = self.at(at);
         let root = match used.rules.ty {
             Ty::Named(id) if matches!(self.catalog.types[id.0].shape, Shape::Struct { .. }) => id,
             _ => {
                 let help = "begin with `\"type\": \"object\"` and `\"properties\"`";
                 // What is no schema at all, or says more than we read, was told.
                 if !matches!(used.rules.ty, Ty::Any) || dialect::is_bare(schema) {
-                    self.error(
-                        self.root,
-                        schema,
-                        "a message is an object, and this is none",
-                        help,
-                    );
+                    self.error(at, schema, "a message is an object, and this is none", help);
                 }
                 return None;
             }
         };
         if used.nullable {
             self.error(
-                self.root,
+                at,
                 schema,
                 "a message can't be null",
                 "take `null` out of its type",
             );
         }
         Some((root, self.key(file, root)))
+    }
+
+    /// Lowers the members of all structs, then looks at the defaults.
+    fn finish(&mut self) {
+        while let Some((place, id)) = self.queue.pop_front() {
+            self.members(place, id);
+        }
+        self.settle_defaults();
+    }
+
+    /// The schemas that were lowered, references included.
+    fn looked_at(&self) -> impl Iterator<Item = Place> {
+        self.known.keys().chain(self.targets.keys()).copied()
+    }
+
+    /// Whether a place is the root of a file that is a message.
+    fn is_message(&self, place: Place) -> bool {
+        self.messages.contains(&place)
     }
 
     /// What a schema is, wherever it is used.
@@ -218,6 +239,9 @@ impl<'a, 'd> Lowering<'a, 'd> {
             return Use::plain(Ty::Any);
         }
         self.open.insert(place, None);
+        if self.at(place).get("default").is_some() {
+            self.with_default.push(place);
+        }
         let mut used = self.value(place);
         let met_itself = self.open.remove(&place).flatten();
         let ruled = !used.rules.checks.is_empty() && self.is_definition(place);
@@ -279,6 +303,10 @@ impl<'a, 'd> Lowering<'a, 'd> {
         match self.documents.resolve(from, text) {
             Ok(found) => {
                 self.reached.insert(found);
+                let reads = self.documents.dialect(from) != Dialect::Draft07;
+                if reads && self.at(from).get("default").is_some() {
+                    self.with_default.push(from);
+                }
                 Some(found)
             }
             Err(Unresolved::Broken) => None,
@@ -311,7 +339,7 @@ impl<'a, 'd> Lowering<'a, 'd> {
 
     /// What a type is named after: where it stands, never who met it first.
     fn hint(&mut self, place: Place) -> Hint {
-        if place == self.root {
+        if Some(place) == self.root {
             return Hint::Message;
         }
         let document = place.document;
@@ -459,50 +487,6 @@ impl Wires {
                 message,
                 "let every version have the same `x-logpipe` `type`",
             );
-        }
-    }
-}
-
-/// Tells of definitions in messages that nothing refers to.
-fn unused(
-    documents: &Documents<'_>,
-    messages: &[Place],
-    reached: &BTreeSet<Place>,
-    report: &mut Report,
-) {
-    let mut used = BTreeSet::new();
-    for &place in reached {
-        let mut here = Some(documents.at(place));
-        // A reference into a definition uses it.
-        while let Some(part) = here.filter(|part| {
-            used.insert(Place {
-                document: place.document,
-                node: part.id(),
-            })
-        }) {
-            here = part.parent().map(|(parent, _)| parent);
-        }
-    }
-    for &root in messages {
-        for key in ["$defs", "definitions"] {
-            let definitions = documents.at(root).get(key);
-            for (name, span, definition) in definitions.into_iter().flat_map(Json::members) {
-                if !used.contains(&Place {
-                    document: root.document,
-                    node: definition.id(),
-                }) {
-                    let message = format!(
-                        "nothing refers to {}, so nothing is generated for it",
-                        quote(name)
-                    );
-                    report.warn(
-                        documents.source(root),
-                        span,
-                        message,
-                        "remove it, or refer to it",
-                    );
-                }
-            }
         }
     }
 }

@@ -104,6 +104,11 @@ impl<'a> Documents<'a> {
         })
     }
 
+    /// How many files there are; a place's document is below it.
+    pub(crate) fn count(&self) -> usize {
+        self.documents.len()
+    }
+
     pub(crate) fn at(&self, place: Place) -> Json<'_> {
         self.documents[place.document].tree.at(place.node)
     }

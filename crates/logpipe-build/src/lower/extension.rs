@@ -43,7 +43,7 @@ impl Lowering<'_, '_> {
             );
             return said;
         }
-        let root = schema.parent().is_none();
+        let root = self.is_message(place);
         for (key, span, value) in ours.members() {
             let source = self.documents.source(place);
             let Some((_, home)) = KEYS.iter().find(|(known, _)| *known == key) else {

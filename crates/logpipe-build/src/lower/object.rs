@@ -18,7 +18,7 @@ impl<'a> Lowering<'a, '_> {
         let ours = self.extension(place, &["unknown-fields"]);
         let closed = values.is_some_and(|values| values.as_bool() == Some(false));
         let declared = schema.get("properties").is_some()
-            || place == self.root
+            || Some(place) == self.root
             || closed
             || ours.unknown_fields;
         if let Some(values) = values.filter(|_| !closed && declared) {

@@ -6,6 +6,7 @@ use crate::diagnostic::{Severity, quote};
 use crate::dialect::{self, About, Dialect};
 use crate::json::{Json, Value};
 use crate::refs::Place;
+use crate::source::Span;
 
 /// A JSON type, less null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Lowering<'_, '_> {
                     let message = format!("not supported yet: {}", quote(keyword));
                     self.report.error(source, span, message, instead(keyword));
                 }
-                None if !keyword.starts_with("x-") && self.has_room(place, Severity::Warning) => {
+                None if dialect::is_unknown(keyword) && self.has_room(place, Severity::Warning) => {
                     let message = format!(
                         "{} is no keyword of JSON Schema, so it says nothing",
                         quote(keyword)
@@ -114,32 +115,45 @@ impl Lowering<'_, '_> {
                     self.report
                         .warn(source, span, message, dialect::meant(keyword));
                 }
-                // The root's own was read with the file.
-                _ if keyword == "$schema" && schema.parent().is_some() => {
-                    let message = "not supported yet: `$schema` inside a file";
-                    self.report.error(
-                        source,
-                        span,
-                        message,
-                        "move this schema to a file of its own below `types/`",
-                    );
-                }
-                _ if is_text(keyword) && value.as_str().is_none() => {
-                    let message = format!("`{keyword}` is a string, not {}", value.kind());
-                    self.error(place, value, message, "");
-                }
-                _ if keyword == "deprecated" && value.as_bool().is_none() => {
-                    self.error(
-                        place,
-                        value,
-                        format!("`deprecated` is true or false, not {}", value.kind()),
-                        "",
-                    );
-                }
-                _ => {}
+                _ => self.annotation(place, keyword, span, value),
             }
         }
         told
+    }
+
+    /// Tells of a keyword that never changes what is valid, and does not hold what it should.
+    fn annotation(&mut self, place: Place, keyword: &str, span: Span, value: Json<'_>) {
+        let wrong = match keyword {
+            // The root's own was read with the file.
+            "$schema"
+                if value
+                    .parent()
+                    .is_some_and(|(schema, _)| schema.parent().is_some()) =>
+            {
+                let message = "not supported yet: `$schema` inside a file";
+                let help = "move this schema to a file of its own below `types/`";
+                let source = self.documents.source(place);
+                return self.report.error(source, span, message, help);
+            }
+            "title" | "description" | "$comment" | "$id" | "$anchor" => value
+                .as_str()
+                .is_none()
+                .then_some(("a string", "write it in quotes")),
+            "deprecated" | "readOnly" | "writeOnly" => value
+                .as_bool()
+                .is_none()
+                .then_some(("true or false", "write it without quotes")),
+            "examples" => (!value.is_array()).then_some(("a list", "put it in brackets")),
+            "$defs" | "definitions" => {
+                let help = "give each schema in it a name";
+                (!value.is_object()).then_some(("an object", help))
+            }
+            _ => None,
+        };
+        if let Some((right, help)) = wrong {
+            let message = format!("`{keyword}` is {right}, not {}", value.kind());
+            self.error(place, value, message, help);
+        }
     }
 
     /// Tells of keywords that say nothing about values of this kind.
@@ -368,10 +382,13 @@ impl Lowering<'_, '_> {
     pub(super) fn beside_reference(&mut self, place: Place, schema: Json<'_>) {
         let old = self.documents.dialect(place) == Dialect::Draft07;
         let source = self.documents.source(place);
-        for (keyword, span, _) in schema.members() {
+        for (keyword, span, value) in schema.members() {
             let about = dialect::about(keyword);
+            if !old || about == Some(About::Structure) {
+                self.annotation(place, keyword, span, value);
+            }
             // The root's own extension names the message, whatever the root refers to.
-            let root = schema.parent().is_none() && about == Some(About::Ours);
+            let root = self.is_message(place) && about == Some(About::Ours);
             if root || matches!(keyword, "$comment" | "examples") || about == Some(About::Structure)
             {
                 continue;
@@ -387,7 +404,7 @@ impl Lowering<'_, '_> {
                     message,
                     "move it to the schema that is referred to",
                 );
-            } else if about.is_none() && !keyword.starts_with("x-") {
+            } else if dialect::is_unknown(keyword) {
                 let message = format!(
                     "{} is no keyword of JSON Schema, so it says nothing",
                     quote(keyword)
@@ -446,14 +463,6 @@ pub(super) fn is_struct(schema: Json<'_>) -> bool {
         .iter()
         .any(|keyword| schema.get(keyword).is_some());
     schema.get("type").is_some_and(object) && !otherwise
-}
-
-/// Whether a keyword's value is a text or a name, whatever it says.
-fn is_text(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "title" | "description" | "$comment" | "$id" | "$anchor"
-    )
 }
 
 fn plural(kind: Kind) -> &'static str {

@@ -9,7 +9,7 @@ fn property(schema: &str) -> String {
     format!(r#"{{"type": "object", "properties": {{"x": {schema}}}}}"#)
 }
 
-fn check_properties(table: &[(&str, &[&str])]) {
+pub(crate) fn check_properties(table: &[(&str, &[&str])]) {
     for (schema, expected) in table {
         let (_, diagnostics) = read_one(&property(schema));
         assert_told(schema, &diagnostics, expected);
@@ -167,6 +167,45 @@ fn of_types() {
         (
             r#"{"type": "string", "x-mine": 1, "$comment": "c", "examples": [1], "readOnly": true}"#,
             &[],
+        ),
+    ]);
+}
+
+#[test]
+fn of_what_never_changes_what_is_valid() {
+    check_properties(&[
+        (
+            r#"{"type": "string", "examples": 5, "readOnly": "yes", "writeOnly": 1}"#,
+            &[
+                "1:71: `examples` is a list, not a number",
+                "1:86: `readOnly` is true or false, not a string",
+                "1:106: `writeOnly` is true or false, not a number",
+            ],
+        ),
+        (
+            r#"{"type": "string", "$defs": 5, "$anchor": 5}"#,
+            &[
+                "1:68: `$defs` is an object, not a number",
+                "1:82: `$anchor` is a string, not a number",
+            ],
+        ),
+        (
+            r##"{"$ref": "#/properties/y", "title": 5, "deprecated": "yes", "$anchor": 5}, "y": {"type": "string"}"##,
+            &[
+                "1:76: `title` is a string, not a number",
+                "1:93: `deprecated` is true or false, not a string",
+                "1:111: `$anchor` is a string, not a number",
+            ],
+        ),
+        (
+            r#"{"type": "string", "x-logpype": {}}"#,
+            &[
+                "warning: 1:59: `x-logpype` is no keyword of JSON Schema, so it says nothing; did you mean `x-logpipe`?",
+            ],
+        ),
+        (
+            r##"{"$ref": "#/properties/y", "X-logpipe": {}, "x-login": 1}, "y": {"type": "string"}"##,
+            &["warning: 1:67: `X-logpipe` is no keyword"],
         ),
     ]);
 }
@@ -516,7 +555,7 @@ fn of_defaults() {
     check_properties(&[
         (
             r#"{"type": "string", "default": 5}"#,
-            &["1:70: the default does not have the type of the member"],
+            &["1:70: the default does not have the type that it has to fit"],
         ),
         (
             r#"{"type": "string", "default": null}"#,
@@ -533,12 +572,35 @@ fn of_defaults() {
         ),
         (r#"{"type": "integer", "default": 1.0}"#, &[]),
         (
+            r#"{"type": "string", "pattern": "^[a-z]+$", "default": "A1"}"#,
+            &["1:93: the default breaks a rule of its own schema"],
+        ),
+        (
+            r#"{"type": "string", "pattern": "^\\d+$", "default": "12"}"#,
+            &[],
+        ),
+        (
+            r#"{"type": "array", "items": {"type": "integer", "default": "zzz"}}"#,
+            &["1:98: the default does not have the type that it has to fit"],
+        ),
+        (
+            r#"{"type": "object", "additionalProperties": {"type": "string", "default": null}}"#,
+            &["warning: 1:113: this default is null, and what it stands for can't be null"],
+        ),
+        (
+            r##"{"type": "array", "items": {"$ref": "#/properties/y", "default": 5}}, "y": {"type": "string", "default": 6}"##,
+            &[
+                "1:105: the default does not have the type that it has to fit",
+                "1:145: the default does not have the type that it has to fit",
+            ],
+        ),
+        (
             r#"{"enum": ["a"], "default": "b"}"#,
             &["1:67: the default is none of the strings that are allowed"],
         ),
         (
             r#"{"type": "array", "items": {"type": "string"}, "default": ["a", 1]}"#,
-            &["1:98: the default does not have the type of the member"],
+            &["1:98: the default does not have the type that it has to fit"],
         ),
         (
             r#"{"type": "array", "uniqueItems": true, "default": [1, 1.0]}"#,

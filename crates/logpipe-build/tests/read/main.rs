@@ -4,6 +4,7 @@
 //! * `meaning`: a schema and the types, rules and names it becomes
 //! * `references`: what `$ref` leads to, over files and drafts
 //! * `folder`: which files are read, on a disk and by their names
+//! * `unreached`: what is told of schemas that become nothing
 //! * `hostile`: schemas that were written to hurt
 
 mod faults;
@@ -11,6 +12,7 @@ mod folder;
 mod hostile;
 mod meaning;
 mod references;
+mod unreached;
 
 use logpipe_build::catalog::Catalog;
 use logpipe_build::diagnostic::{Diagnostic, Severity};

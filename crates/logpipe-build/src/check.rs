@@ -1,11 +1,11 @@
-//! Do the names fit? Every Rust name belongs to one thing, or a diagnostic names both.
+//! Do the names fit, and does every value end? Every Rust name belongs to one thing, or a diagnostic names both.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, Message, Origin, Shape, Type, Unknown};
 use crate::diagnostic::{Diagnostic, Report, quote};
 use crate::source::{Source, Sources, Span};
-use crate::{layout, name};
+use crate::{finite, layout, name};
 
 /// Looks at a catalog that is named and laid out.
 pub fn check(catalog: &Catalog, sources: &Sources) -> Vec<Diagnostic> {
@@ -20,6 +20,7 @@ pub fn check(catalog: &Catalog, sources: &Sources) -> Vec<Diagnostic> {
     for ty in &catalog.types {
         judge.members(ty);
     }
+    judge.endless(catalog);
     judge.report.finish()
 }
 
@@ -86,6 +87,35 @@ impl Judge<'_> {
                     );
                 }
             }
+        }
+    }
+
+    /// Types that require themselves.
+    fn endless(&mut self, catalog: &Catalog) {
+        for found in finite::endless(catalog) {
+            let ty = &catalog.types[found.ty.0];
+            let field = match (&ty.shape, found.field) {
+                (Shape::Struct { fields, .. }, Some(index)) => Some(&fields[index]),
+                _ => None,
+            };
+            let (origin, what, help) = match field {
+                Some(field) => {
+                    let name = quote(&field.wire);
+                    (
+                        &field.origin,
+                        format!(
+                            "{name} is required, and in the end requires itself: no value ends"
+                        ),
+                        "take it out of `required`, or let it be null",
+                    )
+                }
+                None => (
+                    &ty.origin,
+                    "each of these holds another one at least: no value ends".to_owned(),
+                    "let it be empty, or let what it holds be null",
+                ),
+            };
+            self.error(&origin.source, origin.span, what, help);
         }
     }
 
@@ -244,6 +274,63 @@ mod tests {
                 told[0].starts_with("schemas/person.v1.json:1:") && told[0].contains("; "),
                 "{told:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_requires_itself_is_told_once() {
+        let itself =
+            "is required, and in the end requires itself: no value ends; take it out of `required`";
+        let o = |rest: &str| {
+            object(&format!(
+                "'properties': {{'o': {{'$ref': '#/$defs/o'}}}}, '$defs': {{'o': {rest}}}"
+            ))
+        };
+        let list = "{'type': 'array', 'items': {'$ref': '#/$defs/o'}, 'minItems': 1}";
+        let member = |property: &str| {
+            o(&format!(
+                "{{'type': 'object', 'properties': {{'m': {property}}}, 'required': ['m']}}"
+            ))
+        };
+        let endless = [
+            (member("{'$ref': '#/$defs/o'}"), format!("`m` {itself}")),
+            (member(list), format!("`m` {itself}")),
+            (
+                member(
+                    "{'type': 'object', 'properties': {'n': {'$ref': '#/$defs/o'}}, 'required': ['n']}",
+                ),
+                format!("`m` {itself}"),
+            ),
+            (
+                object("'properties': {'o': {'$ref': '#'}}, 'required': ['o']"),
+                format!("`o` {itself}"),
+            ),
+            (
+                o(list),
+                "each of these holds another one at least".to_owned(),
+            ),
+        ];
+        for (text, expected) in &endless {
+            let told = told(&[("person.v1.json", text), ("person.v2.json", text)]);
+            let places = ["schemas/person.v1.json:1:", "schemas/person.v2.json:1:"];
+            let fits = |(told, place): (&String, &str)| {
+                told.starts_with(place) && told.contains(expected.as_str())
+            };
+            assert!(
+                told.len() == 2 && told.iter().zip(places).all(fits),
+                "{expected}: {told:?}"
+            );
+        }
+        let ending = [
+            member("{'type': 'array', 'items': {'$ref': '#/$defs/o'}}"),
+            member("{'type': 'object', 'additionalProperties': {'$ref': '#/$defs/o'}}"),
+            o("{'type': ['array', 'null'], 'items': {'$ref': '#/$defs/o'}, 'minItems': 1}"),
+            o(
+                "{'type': ['object', 'null'], 'properties': {'m': {'$ref': '#/$defs/o'}}, 'required': ['m']}",
+            ),
+        ];
+        for text in &ending {
+            assert_eq!(told(&[("person.v1.json", text)]), Vec::<String>::new());
         }
     }
 

@@ -23,8 +23,14 @@ const NAME: usize = 255;
 /// Library schemas lie here.
 const TYPES: &str = "types";
 
-/// Modules that the generator writes itself, and names that some systems keep for devices.
-const RESERVED: [&str; 6] = ["mod", "dispatch", "con", "prn", "aux", "nul"];
+/// Modules that the generator writes itself, crates that a module beside them would hide (the messages are usually
+/// mounted at the root of theirs), and names that some systems keep for devices.
+#[rustfmt::skip]
+const RESERVED: [&str; 11] = [
+    "mod", "dispatch",
+    "alloc", "core", "logpipe", "proc_macro", "std",
+    "aux", "con", "nul", "prn",
+];
 
 /// A schema file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod dialect;
 mod digest;
 mod discover;
 mod emit;
+mod finite;
 pub mod hash;
 mod json;
 mod layout;

@@ -176,12 +176,20 @@ impl<'a> Documents<'a> {
     fn follow(&self, root: Place, pointer: &str, reference: &str) -> Result<Place, Unresolved> {
         let mut here = self.at(root);
         for token in pointer.split('/').skip(1) {
+            if token
+                .split('~')
+                .skip(1)
+                .any(|rest| !rest.starts_with(['0', '1']))
+            {
+                let message = format!(
+                    "the reference {} is no JSON pointer: a `~` is followed by 0 or 1",
+                    quote(reference)
+                );
+                return Err(Unresolved::Fault(message, "a tilde itself is `~0`".into()));
+            }
             let token = token.replace("~1", "/").replace("~0", "~");
             let next = match here.value() {
-                Value::Array(_) => token
-                    .parse()
-                    .ok()
-                    .and_then(|index: usize| here.items().nth(index)),
+                Value::Array(_) => index(&token).and_then(|index| here.items().nth(index)),
                 _ => here.get(&token),
             };
             here = next.ok_or_else(|| {
@@ -287,6 +295,15 @@ impl<'a> Documents<'a> {
             }
         }
         for (anchor, span) in anchors.into_iter().flatten() {
+            if !is_anchor(&anchor, dialect) {
+                report.error(
+                    source,
+                    span,
+                    format!("{} is no anchor", quote(&anchor)),
+                    "begin it with a letter; letters, digits, `-`, `_` and `.` may follow",
+                );
+                continue;
+            }
             let uri = self.base(place).to_owned();
             if self.anchors.insert((uri, anchor.clone()), place).is_some() {
                 report.error(
@@ -355,6 +372,22 @@ impl<'a> Documents<'a> {
             }
         }
     }
+}
+
+/// The place in an array that a part of a pointer names: by RFC 6901 digits alone, and no zero in front.
+fn index(token: &str) -> Option<usize> {
+    let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+    let canonical = token == "0" || !token.starts_with('0');
+    (digits && canonical).then(|| token.parse().ok()).flatten()
+}
+
+/// What JSON Schema takes as an anchor: 2020-12 begins it with a letter or `_`, draft 7 with a letter and knows `:`.
+fn is_anchor(anchor: &str, dialect: Dialect) -> bool {
+    let older = dialect == Dialect::Draft07;
+    let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' && !older;
+    let rest =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) || byte == b':' && older;
+    anchor.bytes().next().is_some_and(first) && anchor.bytes().all(rest)
 }
 
 /// A URI as its author would write it.

@@ -72,6 +72,26 @@ fn a_name_says_type_and_version_or_why_not() {
             &["schemas/Dispatch.v1.json:1:1: `dispatch` is a name that is taken"],
         ),
         (
+            "std.v1.json",
+            &["schemas/std.v1.json:1:1: `std` is a name that is taken; choose another"],
+        ),
+        (
+            "core.v1.json",
+            &["schemas/core.v1.json:1:1: `core` is a name that is taken"],
+        ),
+        (
+            "Alloc.v1.json",
+            &["schemas/Alloc.v1.json:1:1: `alloc` is a name that is taken"],
+        ),
+        (
+            "proc-macro.v1.json",
+            &["schemas/proc-macro.v1.json:1:1: `proc_macro` is a name that is taken"],
+        ),
+        (
+            "logpipe.v1.json",
+            &["schemas/logpipe.v1.json:1:1: `logpipe` is a name that is taken"],
+        ),
+        (
             "com1.v1.json",
             &["schemas/com1.v1.json:1:1: `com1` is a name that is taken"],
         ),

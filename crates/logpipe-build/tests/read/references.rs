@@ -46,6 +46,15 @@ fn references_find_their_way() {
         ("types/lib.json#dee", ""),
         ("https://acme.com/lib.json#dee", ""),
         ("./types/../types/lib.json#/%24defs/d", ""),
+        (
+            "#/x-shapes/10",
+            r#", "x-shapes": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, {"type": "string"}]"#,
+        ),
+        ("#/x-shapes/0", r#", "x-shapes": [{"type": "string"}]"#),
+        (
+            "#/x-shapes/a~01",
+            r#", "x-shapes": {"a~1": {"type": "string"}}"#,
+        ),
         ("#/x-shapes/d", r#", "x-shapes": {"d": {"type": "string"}}"#),
     ];
     for (reference, definitions) in table {
@@ -108,6 +117,33 @@ fn references_that_lead_nowhere_are_told() {
             "#/properties/x",
             "",
             &["1:49: this reference leads back to itself"],
+        ),
+        (
+            "#/x-a/01",
+            r#", "x-a": [true, true]"#,
+            &["1:49: the reference `#/x-a/01` leads nowhere: there is no `01`"],
+        ),
+        (
+            "#/x-a/+1",
+            r#", "x-a": [true, true]"#,
+            &["1:49: the reference `#/x-a/+1` leads nowhere: there is no `+1`"],
+        ),
+        (
+            "#/x-a/",
+            r#", "x-a": [true, true]"#,
+            &["1:49: the reference `#/x-a/` leads nowhere: there is no ``"],
+        ),
+        (
+            "#/x-a/a~2b",
+            r#", "x-a": {"a~2b": true}"#,
+            &[
+                "1:49: the reference `#/x-a/a~2b` is no JSON pointer: a `~` is followed by 0 or 1; a tilde itself is `~0`",
+            ],
+        ),
+        (
+            "#/x-a/a~",
+            r#", "x-a": {"a~": true}"#,
+            &["1:49: the reference `#/x-a/a~` is no JSON pointer"],
         ),
         (
             "#/type",
@@ -233,6 +269,13 @@ fn names_that_schemas_give_themselves_are_their_own() {
         "1:90: another schema has the `$id` `x.json` too",
         "1:132: the `$id` `y#z` has a fragment",
         "1:180: the anchor `q` stands twice",
+    ];
+    assert_told(schema, &read_one(schema).1, &expected);
+    let schema = r#"{"type": "object", "properties": {"a": {"$anchor": "1 /"}, "b": {"$anchor": ""}, "c": {"$anchor": "_a.b-1"}, "d": {"$anchor": "a:b"}}}"#;
+    let expected = [
+        "1:52: `1 /` is no anchor; begin it with a letter",
+        "1:77: `` is no anchor",
+        "1:127: `a:b` is no anchor",
     ];
     assert_told(schema, &read_one(schema).1, &expected);
     // Data is no schema.

@@ -22,7 +22,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// What to do; empty where that is plain.
+    /// What to do; empty only where that is plain.
     pub help: String,
 }
 

@@ -131,7 +131,7 @@ impl Walk<'_> {
                 self.report.file(
                     &self.shown(prefix),
                     format!("this folder can't be read: {}", plain(&error)),
-                    "",
+                    "let whoever builds read it",
                 );
                 return;
             }
@@ -188,7 +188,7 @@ impl Walk<'_> {
                     self.report.file(
                         &self.shown(&within),
                         format!("this can't be read: {}", plain(&error)),
-                        "",
+                        "let whoever builds read it, or remove it",
                     );
                 }
             }
@@ -225,7 +225,7 @@ impl Walk<'_> {
                 self.report.file(
                     &self.shown(&within),
                     format!("this can't be read: {}", plain(&error)),
-                    "",
+                    "let whoever builds read it, or remove it",
                 );
             }
         }

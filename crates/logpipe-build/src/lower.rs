@@ -297,7 +297,12 @@ impl<'a, 'd> Lowering<'a, 'd> {
         self.beside_reference(from, self.at(from));
         let Some(text) = reference.as_str() else {
             let message = format!("`$ref` is a string, not {}", reference.kind());
-            self.error(from, reference, message, "");
+            self.error(
+                from,
+                reference,
+                message,
+                "write `\"$ref\": \"#/$defs/name\"`, or the path of a file",
+            );
             return None;
         };
         match self.documents.resolve(from, text) {

@@ -114,7 +114,7 @@ impl Reader<'_> {
                         self.fault(
                             self.at,
                             format!("a colon is missing after the name {}", quote(&key)),
-                            "",
+                            "write a colon between the name and its value",
                         );
                     }
                     if let Some(value) = self.part(id, members.len()) {
@@ -144,7 +144,11 @@ impl Reader<'_> {
                     continue;
                 }
                 Some(_) => {
-                    self.fault(start, "a member begins with its name in double quotes", "");
+                    self.fault(
+                        start,
+                        "a member begins with its name in double quotes",
+                        "write `\"name\": value`",
+                    );
                     self.skip_part();
                 }
                 None => {
@@ -197,7 +201,11 @@ impl Reader<'_> {
         let start = self.at;
         let value = match self.peek() {
             Some(b',' | b'}' | b']') => {
-                self.fault(start, "a value is missing here", "");
+                self.fault(
+                    start,
+                    "a value is missing here",
+                    "write one, or remove what asks for it",
+                );
                 None
             }
             _ => self.value(Some((parent, place as u32))),
@@ -226,7 +234,11 @@ impl Reader<'_> {
             }
             Some(b'}' | b']') | None => {}
             Some(_) => {
-                self.fault(start, format!("a comma is missing before this {part}"), "");
+                self.fault(
+                    start,
+                    format!("a comma is missing before this {part}"),
+                    "put one in front of it",
+                );
             }
         }
     }
@@ -343,7 +355,11 @@ impl Reader<'_> {
     /// The innermost of the containers that the end of the file leaves open is told of.
     fn unclosed(&mut self, open: usize, bracket: &str) {
         if !self.broken {
-            self.fault(open, format!("this `{bracket}` is never closed"), "");
+            self.fault(
+                open,
+                format!("this `{bracket}` is never closed"),
+                "close it, after the last of what it holds",
+            );
         }
     }
 
@@ -469,6 +485,8 @@ mod tests {
                     .zip(*expected)
                     .all(|(line, start)| line.starts_with(start));
             assert!(fits, "{text}\n expected {expected:#?}\n found {found:#?}");
+            // Each says what to do besides.
+            assert!(found.iter().all(|line| line.contains("; ")), "{found:#?}");
         }
     }
 

@@ -83,7 +83,7 @@ impl Lowering<'_, '_> {
                         place,
                         value,
                         format!("{} is a string, not {}", quote(key), value.kind()),
-                        "",
+                        "write it in quotes",
                     );
                 }
                 ("type", Some(wire)) => self.check_wire(place, value, wire),

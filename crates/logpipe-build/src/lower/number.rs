@@ -199,7 +199,7 @@ impl<'a> Lowering<'a, '_> {
                 ("exclusiveMaximum", Value::Bool(_)) => {
                     "write the bound itself here, and leave `maximum` out"
                 }
-                _ => "",
+                _ => "write it without quotes",
             };
             self.error(
                 place,
@@ -215,7 +215,7 @@ impl<'a> Lowering<'a, '_> {
                 place,
                 value,
                 format!("`{keyword}` is too long or too large a number to be of use"),
-                "",
+                "write one that fits into 64 bits, or leave it out",
             );
         }
         decimal
@@ -270,7 +270,7 @@ impl<'a> Lowering<'a, '_> {
                 place,
                 at,
                 format!("`multipleOf` is above zero, and this is {step}"),
-                "",
+                "write the step itself, as `0.01`, or leave it out",
             );
             return None;
         }

@@ -97,7 +97,7 @@ impl<'a> Lowering<'a, '_> {
                 place,
                 other,
                 format!("`properties` is an object, not {}", other.kind()),
-                "",
+                "write `\"properties\": {\"name\": {\"type\": \"string\"}}`",
             );
         }
         let required = self.required(place, properties);
@@ -204,7 +204,7 @@ impl<'a> Lowering<'a, '_> {
                     place,
                     at,
                     format!("`required` lists names, and this is {}", at.kind()),
-                    "",
+                    "write the name of a property, in quotes",
                 );
                 continue;
             };

@@ -43,7 +43,7 @@ impl Lowering<'_, '_> {
                     place,
                     at,
                     format!("`pattern` is a string, not {}", at.kind()),
-                    "",
+                    "write a regular expression of ECMA-262 in quotes",
                 ),
             }
         }
@@ -86,7 +86,7 @@ impl Lowering<'_, '_> {
                 place,
                 at,
                 format!("`format` is a string, not {}", at.kind()),
-                "",
+                "write the name of a format in quotes, as `\"date-time\"`",
             );
             return None;
         };
@@ -127,7 +127,7 @@ impl Lowering<'_, '_> {
                 place,
                 values,
                 format!("`enum` is a list of values, not {}", values.kind()),
-                "",
+                "write `\"enum\": [\"one\", \"other\"]`",
             );
             return any;
         }

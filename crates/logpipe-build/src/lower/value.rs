@@ -51,7 +51,12 @@ impl Lowering<'_, '_> {
                     "a schema is an object, true or false, not {}",
                     schema.kind()
                 );
-                self.error(place, schema, message, "");
+                self.error(
+                    place,
+                    schema,
+                    message,
+                    "write `{\"type\": \"string\"}`, or `true` for a value of any kind",
+                );
                 return Use::plain(Ty::Any);
             }
         }
@@ -203,7 +208,7 @@ impl Lowering<'_, '_> {
                     place,
                     name,
                     format!("a type is named by a string, not {}", name.kind()),
-                    "",
+                    "the types are object, array, string, integer, number, boolean, null",
                 );
                 return Kinds::Told;
             };
@@ -337,7 +342,7 @@ impl Lowering<'_, '_> {
                     place,
                     unique,
                     format!("`uniqueItems` is true or false, not {}", unique.kind()),
-                    "",
+                    "write it without quotes, or leave it out",
                 );
             }
             Some((_, Some(false))) | None => {}
@@ -373,7 +378,7 @@ impl Lowering<'_, '_> {
         let whole = count.to_i128().and_then(|count| u64::try_from(count).ok());
         if whole.is_none() {
             let message = format!("`{keyword}` is a whole number from 0, not {count}");
-            self.error(place, value, message, "");
+            self.error(place, value, message, "write one without sign and fraction");
         }
         whole
     }

@@ -59,6 +59,9 @@ fn assert_told(what: &str, diagnostics: &[Diagnostic], expected: &[&str]) {
             .zip(expected)
             .all(|(told, expected)| told.replace("schemas/a.v1.json:", "").starts_with(expected));
     assert!(fits, "{what}\nexpected {expected:#?}\ntold {told:#?}");
+    for one in diagnostics {
+        assert!(!one.help.is_empty(), "what to do? {one}");
+    }
     for line in told {
         assert!(
             !line.contains('\n') && line.len() < 1000,

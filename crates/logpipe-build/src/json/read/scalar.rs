@@ -67,7 +67,11 @@ impl Reader<'_> {
     fn code_unit(&mut self, start: usize) -> Option<char> {
         self.at += 1;
         let Some(first) = self.hex() else {
-            self.fault(start, "`\\u` is followed by four hexadecimal digits", "");
+            self.fault(
+                start,
+                "`\\u` is followed by four hexadecimal digits",
+                "a backslash itself is `\\\\`",
+            );
             return None;
         };
         if let Some(character) = char::from_u32(first) {

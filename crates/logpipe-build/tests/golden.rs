@@ -181,6 +181,8 @@ fn deep_and_wide_schemas_are_only_long() {
         )
     });
     let links = links.collect::<Vec<_>>().join(",\n");
+    let values = (0..1_000).map(|i| format!("\"v{i}\""));
+    let values = values.collect::<Vec<_>>().join(", ");
     let text = |length: u32| {
         let fields = (0..3_000)
             .map(|i| format!(r#""f{i}": {{ "type": "string", "maxLength": {length} }},"#));
@@ -188,7 +190,7 @@ fn deep_and_wide_schemas_are_only_long() {
             r##"{{
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 "type": "object",
-                "properties": {{ {} "first": {{ "$ref": "#/$defs/n0" }} }},
+                "properties": {{ {} "first": {{ "$ref": "#/$defs/n0" }}, "set": {{ "enum": [{values}] }} }},
                 "$defs": {{ {links} }}
             }}"##,
             fields.collect::<String>()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::project::Ran;
+use crate::project::{Ran, root};
 
 pub fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_nouns"))
@@ -12,6 +12,18 @@ pub fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
         .current_dir(dir)
         .stdin(Stdio::null())
         .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    output.into()
+}
+
+/// The command, run as README says.
+fn logpipe(dir: &Path, arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "-p", "logpipe-cli", "--", "-C"])
+        .arg(dir)
+        .args(arguments)
+        .current_dir(root())
         .output()
         .unwrap();
     output.into()
@@ -55,18 +67,38 @@ fn the_second_run_handles_nothing_again_and_a_lost_log_is_named() {
     );
 
     // The log goes, the database with its positions stays: never silently read from somewhere else.
-    for entry in fs::read_dir(dir.path().join("data")).unwrap() {
+    lose_the_log(dir.path());
+    let third = nouns(dir.path(), &[]);
+    assert_eq!(third.code, Some(1), "{}\n{}", third.stdout, third.stderr);
+    let said = format!("{}{}", third.stdout, third.stderr);
+    assert!(said.contains("Recreated"), "{said}");
+    assert!(said.contains("offsets set"), "the cure is named: {said}");
+    let lag = logpipe(dir.path(), &["lag", "nouns"]);
+    assert_eq!(lag.code, Some(1), "{}\n{}", lag.stdout, lag.stderr);
+    assert!(lag.stdout.contains("Recreated"), "{}", lag.stdout);
+
+    // The cure, and it cures: what the new log holds is handled, in its order and once.
+    for group in ["nouns", "orders"] {
+        let cure = ["offsets", "set", group, group, "--to", "earliest"];
+        logpipe(dir.path(), &[&cure[..], &["--execute"]].concat()).ok();
+    }
+    let cured = nouns(dir.path(), &["consume"]).ok().stdout;
+    assert!(
+        line(&cured, "handled").starts_with(&format!("{sent} new")),
+        "{cured}"
+    );
+    logpipe(dir.path(), &["lag"]).ok();
+}
+
+/// Deletes the local log; the groups' leases and the database stay.
+fn lose_the_log(dir: &Path) {
+    for entry in fs::read_dir(dir.join("data")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if name.starts_with("log.db") {
             fs::remove_file(path).unwrap();
         }
     }
-    let third = nouns(dir.path(), &[]);
-    assert_eq!(third.code, Some(1), "{}\n{}", third.stdout, third.stderr);
-    let said = format!("{}{}", third.stdout, third.stderr);
-    assert!(said.contains("Recreated"), "{said}");
-    assert!(said.contains("offsets set"), "the cure is named: {said}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub async fn behind(
     extent: &LaneExtent,
 ) -> Outcome<Result<Option<u64>, String>> {
     if let Some(row) = &kept.row
-        && row.incarnation != extent.incarnation
+        && (&row.cluster, &row.incarnation) != (&extent.cluster, &extent.incarnation)
     {
         return Ok(Err("Recreated".into()));
     }

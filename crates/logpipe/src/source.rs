@@ -120,6 +120,8 @@ pub struct Join {
 pub struct LaneExtent {
     /// The lane.
     pub lane: LaneId,
+    /// Identifies the log itself, as [`Assigned::cluster`].
+    pub cluster: String,
     /// Changes when the topic is deleted and made again.
     pub incarnation: String,
     /// The oldest record still there.

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use logpipe::record::{Cursor, LaneId, Start};
 use logpipe::source::{LaneExtent, Opened};
-use logpipe::store::{Administration, Sqlite};
+use logpipe::store::{Administration, LaneKey, Sqlite};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -124,9 +124,13 @@ async fn move_group(set: &Set, operated: &Operated, output: &mut Output) -> Outc
 /// Raises the epochs with the positions: whoever held a lane can't write behind them.
 async fn write(store: &Sqlite, group: &str, moves: &[Move]) -> Outcome {
     for one in moves.iter().filter(|one| one.in_store) {
-        let lane = &one.extent.lane;
-        let incarnation = Some(one.extent.incarnation.as_str());
-        store.set_cursor(group, lane, &one.to, incarnation).await?;
+        let key = LaneKey {
+            consumer: group.into(),
+            lane: one.extent.lane.clone(),
+            cluster: one.extent.cluster.clone(),
+            incarnation: one.extent.incarnation.clone(),
+        };
+        store.set_cursor(&key, &one.to).await?;
     }
     Ok(())
 }

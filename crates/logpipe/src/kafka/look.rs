@@ -49,6 +49,15 @@ pub(super) enum Placed {
     Outside(Gap),
 }
 
+/// The cluster's id.
+pub(super) fn cluster(client: &Arc<Client>) -> Result<String> {
+    let id = client.consumer().client().fetch_cluster_id(PATIENCE);
+    id.ok_or_else(|| {
+        let failed = Failed::code(Code::OperationTimedOut);
+        trouble::error(&failed, client.ear()).context("asking for the cluster's id")
+    })
+}
+
 /// Describes one topic.
 pub(super) fn topic(client: &Arc<Client>, name: &str) -> Result<State> {
     let answer = native::topics(client, &[name], PATIENCE)

@@ -162,10 +162,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
             }
         }
     }
-    let Some(cluster) = looker.consumer().client().fetch_cluster_id(PATIENCE) else {
-        let failed = Failed::code(rdkafka::error::RDKafkaErrorCode::OperationTimedOut);
-        return Err(trouble::error(&failed, looker.ear()).context("asking for the cluster's id"));
-    };
+    let cluster = look::cluster(looker)?;
     let readers = Readers::new(settings.clone(), lanes, shared.watch.clone());
     let (group, events) = Group::join(
         settings,
@@ -209,12 +206,14 @@ fn extents(shared: &Shared, name: &str) -> Result<Vec<LaneExtent>> {
         State::Missing => return Ok(Vec::new()),
         State::Denied => look::existing(looker, name)?,
     };
+    let cluster = look::cluster(looker)?;
     let extent = |partition: &i32| {
         let lane = LaneId::new(name, partition.to_string());
         let offsets = look::offsets(looker, &lane)?;
         let is_empty = offsets.first == offsets.next;
         Ok(LaneExtent {
             lane,
+            cluster: cluster.clone(),
             incarnation: topic.id.clone(),
             first: (!is_empty).then(|| offsets.first.into()),
             last: (!is_empty).then(|| (offsets.next - 1).into()),

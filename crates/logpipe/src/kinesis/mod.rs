@@ -277,9 +277,11 @@ impl Backend for Kinesis {
         Box::pin(async move {
             let listing = self.streams.shards.fresh(&topic).await?;
             let listing = listing.ok_or_else(|| self.no_such_stream(&topic))?;
+            let cluster = self.streams.cluster_id();
             // What a shard holds is known to who reads it.
             let extent = |shard: &shards::Shard| LaneExtent {
                 lane: LaneId::new(&*topic, &*shard.id),
+                cluster: cluster.clone(),
                 incarnation: shard.incarnation.clone(),
                 first: None,
                 last: None,

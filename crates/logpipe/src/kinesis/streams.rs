@@ -81,6 +81,12 @@ impl Streams {
             .expect("nothing panics while it holds the groups")
     }
 
+    /// Identifies the log. Not the endpoint: a stream is the same through another one. Another account's shards begin
+    /// elsewhere.
+    pub(super) fn cluster_id(&self) -> String {
+        format!("kinesis/{}", self.api.region)
+    }
+
     /// When the shard may be read next.
     pub(super) fn due(&self, lane: &LaneId) -> Instant {
         let due = self.pace().get(lane).copied();
@@ -371,8 +377,7 @@ impl Streams {
 
 impl Lanes for Streams {
     fn cluster(&self) -> BoxFuture<'_, Result<String>> {
-        // Not the endpoint: a stream is the same through another one. Another account's shards begin elsewhere.
-        let cluster = format!("kinesis/{}", self.api.region);
+        let cluster = self.cluster_id();
         Box::pin(async move { Ok(cluster) })
     }
 

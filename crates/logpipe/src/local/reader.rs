@@ -130,7 +130,8 @@ impl Readers {
             return Ok(Vec::new());
         };
         let rows = sqlx::query(
-            "SELECT p.number, t.incarnation, p.first, p.next, (SELECT r.timestamp FROM records r WHERE r.partition = p.id AND r.offset = p.first)
+            "SELECT p.number, t.incarnation, p.first, p.next, (SELECT r.timestamp FROM records r WHERE r.partition = p.id AND r.offset = p.first),
+                 (SELECT cluster FROM state)
              FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? ORDER BY p.number",
         )
         .bind(topic)
@@ -146,6 +147,7 @@ impl Readers {
             let oldest: Option<i64> = row.try_get(4)?;
             Ok(LaneExtent {
                 lane: LaneId::new(topic, row.try_get::<i64, _>(0)?.to_string()),
+                cluster: row.try_get(5)?,
                 incarnation: row.try_get(1)?,
                 first: gap.first,
                 last: gap.last,

@@ -13,6 +13,9 @@ use crate::sink::{NewRecord, Sent};
 use crate::source::{Before, LaneExtent};
 use crate::{Error, Result, partition};
 
+/// There is one such log in a process, as far as stored positions go.
+const CLUSTER: &str = "memory";
+
 #[derive(Default)]
 pub(super) struct State {
     topics: BTreeMap<String, Topic>,
@@ -247,6 +250,7 @@ impl State {
         };
         let extent = |lane: &Lane| LaneExtent {
             lane: lane.id.clone(),
+            cluster: CLUSTER.into(),
             incarnation: topic.incarnation.clone(),
             first: lane.records.front().map(|record| record.position.clone()),
             last: lane.records.back().map(|record| record.position.clone()),
@@ -282,7 +286,7 @@ impl State {
             }
         }
         View {
-            cluster: "memory".into(),
+            cluster: CLUSTER.into(),
             lanes,
             rows: group.rows.clone(),
             members,

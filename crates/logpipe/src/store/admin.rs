@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Reason, Store};
+use super::{LaneKey, Reason, Store};
 use crate::Result;
 use crate::record::{Cursor, LaneId, Record};
 
@@ -15,15 +15,14 @@ pub trait Administration: Store {
     -> impl Future<Output = Result<Vec<StoredLane>>> + Send;
 
     /// Moves a lane to a cursor, forgets what is settled above it and raises the epoch, so that whoever holds the lane
-    /// loses it. `incarnation` is that of the log which the cursor is meant for, where it is not the stored one.
+    /// loses it. The key names the consumer, the lane, and the cluster and incarnation of the log that the cursor is meant
+    /// for: both are stored with it, for a consumer holds a lane whose position is of another log.
     /// Returns the lane as it is now; `None` where the consumer never had it. Whether the consumer is running is for the
     /// caller to ask of its group.
     fn set_cursor(
         &self,
-        consumer: &str,
-        lane: &LaneId,
+        key: &LaneKey,
         cursor: &Cursor,
-        incarnation: Option<&str>,
     ) -> impl Future<Output = Result<Option<StoredLane>>> + Send;
 
     /// Parked records that match, oldest first: at most `limit` of those behind the number `after`.

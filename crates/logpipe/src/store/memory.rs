@@ -483,24 +483,17 @@ impl Administration for Memory {
             .collect())
     }
 
-    async fn set_cursor(
-        &self,
-        consumer: &str,
-        lane: &LaneId,
-        cursor: &Cursor,
-        incarnation: Option<&str>,
-    ) -> Result<Option<StoredLane>> {
+    async fn set_cursor(&self, key: &LaneKey, cursor: &Cursor) -> Result<Option<StoredLane>> {
         let mut state = self.reach()?;
-        let row = state.lanes.get_mut(&(consumer.to_owned(), lane.clone()));
+        let row = state.lanes.get_mut(&State::key_lane(key));
         Ok(row.map(|row| {
             row.epoch += 1;
             row.cursor = cursor.clone();
             row.settled.clear();
             row.updated_at = Timestamp::now();
-            if let Some(incarnation) = incarnation {
-                row.incarnation = incarnation.into();
-            }
-            row.stored(consumer, lane)
+            row.cluster.clone_from(&key.cluster);
+            row.incarnation.clone_from(&key.incarnation);
+            row.stored(&key.consumer, &key.lane)
         }))
     }
 

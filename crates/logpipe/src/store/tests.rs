@@ -439,18 +439,19 @@ async fn filters_choose_what_they_say<S: Administration>(bench: Bench<S>) {
 }
 
 async fn an_operator_moves_a_cursor_and_fences_the_owner<S: Administration>(bench: Bench<S>) {
-    let lane = LaneId::new("nouns", "0");
-    let none = bench.store.set_cursor("billing", &lane, &at(2), None).await;
+    let another = LaneKey {
+        cluster: "there".into(),
+        incarnation: "second".into(),
+        ..key("0")
+    };
+    let none = bench.store.set_cursor(&another, &at(2)).await;
     assert_eq!(none.unwrap(), None, "a consumer that never ran");
     let (mut held, _) = bench.claim(&key("0")).await;
     bench.settled(&mut held, settlement(10, &[12])).await;
-    let moved = bench
-        .store
-        .set_cursor("billing", &lane, &at(2), Some("second"))
-        .await;
+    let moved = bench.store.set_cursor(&another, &at(2)).await;
     let moved = moved.unwrap().unwrap();
     assert_eq!((moved.epoch, &moved.cursor, moved.settled), (2, &at(2), 0));
-    assert_eq!((&*moved.cluster, &*moved.incarnation), ("here", "second"));
+    assert_eq!((&*moved.cluster, &*moved.incarnation), ("there", "second"));
     assert_eq!(bench.store.lanes(Some("billing")).await.unwrap(), [moved]);
     assert_eq!(bench.store.lanes(Some("sync")).await.unwrap(), []);
     assert!(bench.store.begin(&held).await.err().unwrap().is_fenced());

@@ -10,7 +10,7 @@ use super::rows::{self, STATE_PARKED, STATE_READY};
 use super::{Sqlite, durable};
 use crate::Result;
 use crate::record::{Cursor, LaneId};
-use crate::store::{Administration, Filter, Parked, StoredLane};
+use crate::store::{Administration, Filter, LaneKey, Parked, StoredLane};
 
 impl Sqlite {
     /// A connection that only looks: it waits for nobody and nobody waits for it.
@@ -110,24 +110,20 @@ impl Administration for Sqlite {
         found.iter().map(stored).collect()
     }
 
-    async fn set_cursor(
-        &self,
-        consumer: &str,
-        lane: &LaneId,
-        cursor: &Cursor,
-        incarnation: Option<&str>,
-    ) -> Result<Option<StoredLane>> {
+    async fn set_cursor(&self, key: &LaneKey, cursor: &Cursor) -> Result<Option<StoredLane>> {
+        let (consumer, lane) = (&key.consumer, &key.lane);
         let mut open = self.transaction().await?;
         let moved = sqlx::query(
             "UPDATE logpipe_lanes
-             SET epoch = epoch + 1, cursor = ?4, incarnation = coalesce(?5, incarnation), updated_at = ?6
+             SET epoch = epoch + 1, cursor = ?4, cluster = ?5, incarnation = ?6, updated_at = ?7
              WHERE consumer = ?1 AND topic = ?2 AND shard = ?3",
         )
         .bind(consumer)
         .bind(lane.topic())
         .bind(lane.shard())
         .bind(cursor.to_string())
-        .bind(incarnation)
+        .bind(&key.cluster)
+        .bind(&key.incarnation)
         .bind(Timestamp::now().to_string())
         .execute(open.connection())
         .await;

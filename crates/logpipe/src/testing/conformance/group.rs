@@ -143,6 +143,16 @@ pub(super) async fn members_share_lanes_and_hand_them_over(harness: impl Harness
             member.lanes.len() == all
         })
         .await;
+    // A position that an operator stores by what the log shows has to be one that a member takes for its own.
+    for extent in backend.lanes(TOPIC).await.unwrap() {
+        let assigned = &first.lanes[&extent.lane];
+        assert_eq!(
+            (&extent.cluster, &extent.incarnation),
+            (&assigned.cluster, &assigned.incarnation),
+            "the log and its group name {} differently",
+            extent.lane
+        );
+    }
 
     let mut second = Member::join(&*backend).await;
     soon("the second member asks for lanes", async {

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use logpipe::store::sqlite::sqlx::{self, Connection};
+
 use crate::project::{Ran, root};
 
 pub fn nouns(dir: &Path, arguments: &[&str]) -> Ran {
@@ -84,7 +87,7 @@ fn the_second_run_handles_nothing_again_and_a_lost_log_is_named() {
     }
     let cured = nouns(dir.path(), &["consume"]).ok().stdout;
     assert!(
-        line(&cured, "handled").starts_with(&format!("{sent} new")),
+        line(&cured, "handled").starts_with(&format!("{sent} new, 0 handled again")),
         "{cured}"
     );
     logpipe(dir.path(), &["lag"]).ok();
@@ -166,4 +169,21 @@ fn a_log_that_this_build_lacks_names_its_feature_and_a_misspelled_one_the_neares
         );
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// The journal of the first services, which did not say when a record was written, goes on.
+#[tokio::test]
+async fn a_journal_of_before_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(dir.path().join("data/app.db"))
+        .create_if_missing(true);
+    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let journal = "create table handled (type text, version integer, topic text, shard text, position text);
+        insert into handled values ('person', 1, 'nouns', '0', '0'), ('person', 1, 'nouns', '0', '0')";
+    sqlx::raw_sql(journal).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let report = nouns(dir.path(), &[]).ok().stdout;
+    assert_eq!(line(&report, "handled"), "100 new, 1 handled again");
 }

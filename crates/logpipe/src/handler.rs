@@ -104,7 +104,7 @@ impl<S: Store> Cx<S> {
         &self.current.record.lane
     }
 
-    /// Where the record stands in its lane. With the lane it names the record for ever.
+    /// Where the record stands in its lane. With the lane it names the record, until the log is deleted and made again.
     pub fn position(&self) -> &Position {
         &self.current.record.position
     }

@@ -1,5 +1,6 @@
 //! The command line of the service: `cargo run -- produce | consume | inspect`, or all of it in one go.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,12 +69,14 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Where nobody reads, it would complain to nobody, and panic.
+        .log_internal_errors(false)
         .with_ansi(coloured)
         .init();
     match run(Arguments::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("nouns: {error}");
+            say(&error);
             ExitCode::from(if error.is_unavailable() { 3 } else { 1 })
         }
     }
@@ -87,7 +90,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     let config = match loader.load() {
         Ok(loaded) => loaded.config,
         Err(faults) => {
-            eprintln!("nouns: {faults}");
+            say(&faults);
             return Ok(ExitCode::from(2));
         }
     };
@@ -281,6 +284,11 @@ fn print(lines: &[(&str, String)]) -> Result {
         .map(|(label, text)| format!("{label:<10}{text}"))
         .collect();
     write(&text.join("\n"))
+}
+
+/// What is no data goes to standard error. Nobody may be there to read it.
+fn say(text: impl Display) {
+    let _ = writeln!(io::stderr(), "nouns: {text}");
 }
 
 /// Data goes to standard output; a reader that has seen enough is no error.

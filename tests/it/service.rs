@@ -187,3 +187,33 @@ async fn a_journal_of_before_is_brought_up_to_date() {
     let report = nouns(dir.path(), &[]).ok().stdout;
     assert_eq!(line(&report, "handled"), "100 new, 1 handled again");
 }
+
+/// As behind `2>&1 | head -1`, where the reader has gone: neither the report nor what is said beside it finds one.
+#[test]
+fn streams_that_nobody_reads_are_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("value"), "hello").unwrap();
+    for (words, code) in [
+        ("", 0),
+        ("produce --count 1", 0),
+        ("consume", 0),
+        ("inspect value", 1),
+        ("--backend kafk", 2),
+    ] {
+        let closed = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let status = Command::new(env!("CARGO_BIN_EXE_nouns"))
+            .args(words.split_whitespace())
+            .current_dir(dir.path())
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(closed())
+            .stderr(closed())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "nouns {words}");
+    }
+}

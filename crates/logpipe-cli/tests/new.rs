@@ -9,8 +9,13 @@ use std::process::{Command, Output};
 #[test]
 fn a_new_project_builds_runs_and_grows() {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // Not below the checkout, where cargo would take it for a member of its workspace.
-    let place = tempfile::tempdir().unwrap();
+    // Below the checkout, as with README's line: cargo would take it for a member of that workspace, were it none itself.
+    let readme = fs::read_to_string(checkout.join("README.md")).unwrap();
+    let line = readme.split('`').find(|code| code.contains(" -- new "));
+    assert_eq!(line, Some("cargo run -p logpipe-cli -- new shop --path ."));
+    let below = checkout.join("target");
+    fs::create_dir_all(&below).unwrap();
+    let place = tempfile::tempdir_in(below.canonicalize().unwrap()).unwrap();
     let shop = place.path().join("my-shop");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     let run = |mut command: Command| {

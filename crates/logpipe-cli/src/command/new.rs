@@ -61,8 +61,8 @@ const FILES: [(&str, &str); 9] = [
     ),
 ];
 
-/// Crates that the project's own would hide or be mistaken for, folders that cargo keeps, and words of the language.
-const TAKEN: &str = "logpipe logpipe_build tokio tempfile std core alloc proc_macro test build deps examples incremental \
+/// Crates that the project's own would hide or be mistaken for, modules of it that would hide the crate, folders that cargo keeps, and words of the language.
+const TAKEN: &str = "logpipe logpipe_build tokio tempfile note handlers std core alloc proc_macro test build deps examples incremental \
     abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen if impl in \
     let loop macro match mod move mut override priv pub ref return self static struct super trait true try type typeof unsafe \
     unsized use virtual where while yield";

@@ -180,12 +180,14 @@ fn new_refuses_what_would_not_build_and_overwrites_nothing() {
     let place = Place::new();
     place.write("there/file", "");
     let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let table: [(&[&str], i32); 8] = [
+    let table: [(&[&str], i32); 10] = [
         (&["new", "shop"], 2),
         (&["new", "shop", "--path", "a", "--git", "b"], 2),
         (&["new", "Shop", "--path", checkout], 2),
         (&["new", "../shop", "--path", checkout], 2),
         (&["new", "self", "--path", checkout], 2),
+        (&["new", "note", "--path", checkout], 2),
+        (&["new", "handlers", "--path", checkout], 2),
         (&["new", "shop", "--git", "a\nb"], 2),
         (&["new", "shop", "--path", "."], 1),
         (&["new", "there", "--path", checkout], 1),

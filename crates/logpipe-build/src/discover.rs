@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::diagnostic::{Report, quote};
+use crate::diagnostic::{Diagnostic, Report, quote};
 use crate::name;
 
 /// A schema is read by people; this is some twenty thousand lines.
@@ -100,6 +100,17 @@ pub(crate) fn texts(
     }
     settle("schemas", &mut files, report);
     files
+}
+
+/// What a new file of this path within the folder would add to what is wrong with the names of those that are there.
+pub(crate) fn beside(folder: &str, mut files: Vec<File>, path: String) -> Vec<Diagnostic> {
+    let mut report = Report::default();
+    if let Some(kind) = classify(folder, &path, &mut report) {
+        let bytes = Vec::new();
+        files.push(File { path, kind, bytes });
+        settle(folder, &mut files, &mut report);
+    }
+    report.finish()
 }
 
 /// What a folder is called in messages and origins: its last part.

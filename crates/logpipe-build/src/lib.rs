@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 pub use script::build;
 
 use catalog::{Catalog, Shape};
-use diagnostic::{Diagnostic, Severity};
+use diagnostic::{Diagnostic, Report as Faults, Severity};
 use source::Sources;
 pub use sync::Stamp;
 
@@ -223,6 +223,39 @@ pub fn verify(options: &Options) -> Result<Report, Error> {
         })
     } else {
         Err(Error::Stale(stale))
+    }
+}
+
+/// Finds out whether the message `name` can have another version: returns the newest one that has a file, `None` where it
+/// is new. Writes nothing.
+///
+/// # Errors
+///
+/// What would be wrong with the names of the message's files.
+pub fn admit(options: &Options, name: &str) -> Result<Option<u32>, Vec<Diagnostic>> {
+    let folder = options.schemas();
+    let shown = discover::name_of(&folder);
+    let mut report = Faults::default();
+    let files = match folder.exists() {
+        true => discover::folder(&folder, &mut report),
+        false => Vec::new(),
+    };
+    // Other messages' faults are no reason: whoever mends them may want a new file for it.
+    let own = format!("{shown}/{name}.v");
+    let mut faults = report.finish();
+    faults.retain(|fault| fault.source.starts_with(&own));
+    let versions = files.iter().filter_map(|file| match &file.kind {
+        discover::Kind::Message { stem, version } if stem == name => Some(*version),
+        _ => None,
+    });
+    let newest = versions.max();
+    if let Some(next) = newest.unwrap_or_default().checked_add(1) {
+        let path = format!("{name}.v{next}.json");
+        faults.extend(discover::beside(&shown, files, path));
+    }
+    match faults.is_empty() {
+        true => Ok(newest),
+        false => Err(faults),
     }
 }
 

@@ -52,14 +52,27 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Outcome {
             output::clean(name)
         )));
     }
-    let folder = schemas::project().schemas();
+    let mut message = name;
+    while let Some((start, _)) = message.rsplit_once('.').filter(|(_, end)| is_ending(end)) {
+        message = start;
+    }
+    if message != name {
+        return Err(Failure::usage(format!(
+            "`{name}` ends as a file does, but the version is counted here: `logpipe add {message}`"
+        )));
+    }
+    let project = schemas::project();
+    let folder = project.schemas();
     if !folder.is_dir() && !Path::new("Cargo.toml").is_file() {
         return Err(Failure::wrong(
             "there is no schemas/ here; run this in a project, or make one with `logpipe new`",
         ));
     }
+    let newest = logpipe_build::admit(&project, name).map_err(|faults| {
+        let words = faults.iter().map(ToString::to_string);
+        Failure::usage(words.collect::<Vec<_>>().join("\n"))
+    })?;
     fs::create_dir_all(&folder).map_err(|error| cant("make", &folder, &error))?;
-    let newest = newest(&folder, name)?;
     let (version, text) = match newest {
         None => (1, FIRST.to_owned()),
         Some(u32::MAX) => return Err(Failure::wrong("there is no version above this one")),
@@ -105,18 +118,10 @@ fn is_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The highest version of a message that has a file.
-fn newest(folder: &Path, name: &str) -> Result<Option<u32>, Failure> {
-    let mut newest = None;
-    for entry in fs::read_dir(folder).map_err(|error| cant("read", folder, &error))? {
-        let entry = entry.map_err(|error| cant("read", folder, &error))?;
-        let version = entry.file_name().to_str().and_then(|file| {
-            let version = file.strip_prefix(name)?.strip_prefix(".v")?;
-            version.strip_suffix(".json")?.parse().ok()
-        });
-        newest = newest.max(version);
-    }
-    Ok(newest)
+/// Whether it is a version, or what names a schema file.
+fn is_ending(end: &str) -> bool {
+    let digits = end.strip_prefix('v').unwrap_or_default();
+    end == "json" || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Writes a file that is not there yet.

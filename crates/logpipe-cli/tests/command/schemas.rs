@@ -69,6 +69,51 @@ fn add_refuses_what_is_no_name_and_where_there_is_no_project() {
 }
 
 #[test]
+fn add_writes_nothing_that_the_generator_would_refuse() {
+    let place = project();
+    // A name, what is there already, and what the generator says of it.
+    for (name, there, said) in [
+        ("mod", "", "`mod_` is a name that is taken"),
+        ("dispatch", "", "`dispatch` is a name that is taken"),
+        ("con", "", "`con` is a name that is taken"),
+        (
+            "Person",
+            "person.v1.json",
+            "would both be the module `person`",
+        ),
+        (
+            "com-acme",
+            "com.acme.v1.json",
+            "would both be the module `com_acme`",
+        ),
+        ("Ab", "aB.v1.json", "differ in case only"),
+        (
+            "thing",
+            "thing.v01.json",
+            "the version `v01` begins with a zero",
+        ),
+        ("person.v2", "", "`logpipe add person`"),
+        ("x.v1.json", "", "`logpipe add x`"),
+    ] {
+        if !there.is_empty() {
+            place.write(&format!("schemas/{there}"), "{}");
+        }
+        let before = place.run("list").stderr;
+        let ended = place.run(&format!("add {name}"));
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{name}: {}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(said), "{name}: {}", ended.stderr);
+        assert_eq!(place.run("list").stderr, before, "{name}");
+    }
+    // What is wrong with one message is no reason not to add another.
+    assert_eq!(place.done("add order"), "schemas/order.v1.json\n");
+}
+
+#[test]
 fn generate_writes_once_and_check_says_what_is_stale() {
     let place = project();
     place.done("add person");

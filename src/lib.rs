@@ -16,7 +16,10 @@ mod generated;
 
 pub use generated::*;
 
-/// The consumers, by the names that `--only` takes: their groups.
+/// The names that `--only` takes: the consumers' groups.
+pub const GROUPS: [&str; 2] = [handlers::GROUP, orders::GROUP];
+
+/// The consumers, by their names.
 pub fn consumers(log: &Log, store: &Sqlite) -> [(&'static str, Consumer<Sqlite>); 2] {
     [
         (handlers::GROUP, handlers::consumer(log, store.clone())),

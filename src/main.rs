@@ -43,8 +43,8 @@ enum Command {
         /// Stay and handle what comes, until SIGINT or SIGTERM.
         #[arg(long)]
         follow: bool,
-        /// Run this consumer alone: `nouns` or `orders`.
-        #[arg(long)]
+        /// Run this consumer alone.
+        #[arg(long, value_name = "NAME", value_parser = nouns::GROUPS)]
         only: Option<String>,
     },
     /// Print one line of JSON about a record's value; status 1 where it can't be handled.
@@ -75,24 +75,49 @@ async fn main() -> ExitCode {
         .init();
     match run(Arguments::parse()).await {
         Ok(code) => code,
-        Err(error) => {
-            say(&error);
-            ExitCode::from(if error.is_unavailable() { 3 } else { 1 })
+        Err(failure) => {
+            say(&failure.why);
+            ExitCode::from(failure.code)
         }
     }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode> {
+/// Why the service ended early, and with which status.
+struct Failure {
+    code: u8,
+    why: String,
+}
+
+impl Failure {
+    fn usage(why: impl Display) -> Self {
+        let why = why.to_string();
+        Self { code: 2, why }
+    }
+
+    fn unreachable(why: impl Display) -> Self {
+        let why = why.to_string();
+        Self { code: 3, why }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let why = error.to_string();
+        match error.is_unavailable() {
+            true => Self::unreachable(why),
+            false => Self { code: 1, why },
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let loader = match arguments.backend {
         Some(backend) => Config::loader().flag("log.backend", backend),
         None => Config::loader(),
     };
     let config = match loader.load() {
         Ok(loaded) => loaded.config,
-        Err(faults) => {
-            say(&faults);
-            return Ok(ExitCode::from(2));
-        }
+        Err(faults) => return Err(Failure::usage(faults)),
     };
     match arguments.command {
         None => {
@@ -100,7 +125,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
             let before = app.counts().await?;
             let sent = app.produce(PER_KIND).await?;
             let outcome = app.consume(None, false).await?;
-            app.report(Some(sent), before, &outcome).await
+            Ok(app.report(Some(sent), before, &outcome).await?)
         }
         Some(Command::Produce { count }) => {
             let app = App::open(config).await?;
@@ -112,9 +137,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
             let app = App::open(config).await?;
             let before = app.counts().await?;
             let outcome = app.consume(only.as_deref(), follow).await?;
-            app.report(None, before, &outcome).await
+            Ok(app.report(None, before, &outcome).await?)
         }
-        Some(Command::Inspect { file }) => inspect(&file),
+        Some(Command::Inspect { file }) => Ok(inspect(&file)?),
     }
 }
 
@@ -126,13 +151,28 @@ struct App {
 }
 
 impl App {
-    async fn open(config: Config) -> Result<Self> {
-        let log = Log::open(&config).await?;
-        if let Some(folder) = config.store.path.parent() {
-            std::fs::create_dir_all(folder)?;
+    async fn open(config: Config) -> Result<Self, Failure> {
+        let log = Log::open(&config).await.map_err(|error| {
+            // What can't be reached may be tomorrow; else the settings are wrong, or this build for them.
+            match error.is_unavailable() || config.log.backend == Backend::Local {
+                true => Failure::unreachable(error),
+                false => Failure::usage(error),
+            }
+        })?;
+        let path = &config.store.path;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                let (folder, path) = (folder.display(), path.display());
+                Failure::unreachable(format!(
+                    "can't make the folder {folder} for the database {path}: {error}; set store.path to where it may be"
+                ))
+            })?;
         }
-        let store = Sqlite::open(&config.store.path).await?;
-        journal::prepare(&config.store.path).await?;
+        let store = Sqlite::open(path).await.map_err(Failure::unreachable)?;
+        journal::prepare(path).await.map_err(|error| {
+            let doing = format!("making the service's tables in {}", path.display());
+            Failure::unreachable(error.context(doing))
+        })?;
         Ok(Self { config, log, store })
     }
 
@@ -163,27 +203,16 @@ impl App {
     /// Handles what there is, or all that comes.
     async fn consume(&self, only: Option<&str>, follow: bool) -> Result<Outcome> {
         let mut service = Service::new();
-        let mut names = Vec::new();
-        let mut found = only.is_none();
         for (name, consumer) in nouns::consumers(&self.log, &self.store) {
-            names.push(name);
             if only.is_some_and(|only| only != name) {
                 continue;
             }
-            found = true;
             let consumer = if follow {
                 consumer
             } else {
                 consumer.idle_timeout(IDLE)
             };
             service = service.with(consumer.configure(&self.config.consumer));
-        }
-        if !found {
-            return Err(Error::permanent(format!(
-                "no consumer is called {:?}; there are {}",
-                only.unwrap_or_default(),
-                names.join(" and ")
-            )));
         }
         service.run_until(shutdown_signal()).await
     }

@@ -161,7 +161,7 @@ fn a_log_that_this_build_lacks_names_its_feature_and_a_misspelled_one_the_neares
     );
     if !cfg!(feature = "kinesis") {
         let lacking = nouns(dir.path(), &["produce", "--backend", "kinesis"]);
-        assert_eq!(lacking.code, Some(1), "{}", lacking.stderr);
+        assert_eq!(lacking.code, Some(2), "{}", lacking.stderr);
         assert!(
             lacking.stderr.contains("cargo run --features kinesis"),
             "{}",
@@ -186,6 +186,64 @@ async fn a_journal_of_before_is_brought_up_to_date() {
     database.close().await.unwrap();
     let report = nouns(dir.path(), &[]).ok().stdout;
     assert_eq!(line(&report, "handled"), "100 new, 1 handled again");
+}
+
+/// 2 is for how it was called, 3 for what can't be reached, and the words say what and where.
+#[test]
+fn the_status_says_whose_fault_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad.db");
+    fs::write(
+        &bad,
+        "no database, though it is long enough to be taken for one".repeat(20),
+    )
+    .unwrap();
+    type Row<'a> = (&'a str, Option<(&'a str, &'a str)>, i32, &'a [&'a str]);
+    let table: [Row; 6] = [
+        ("consume --only bogus", None, 2, &["bogus", "orders"]),
+        ("inspect absent", None, 1, &["absent"]),
+        (
+            "produce",
+            Some(("LOGPIPE_STORE_PATH", "bad.db")),
+            3,
+            &["bad.db", "not an SQLite database"],
+        ),
+        (
+            "produce",
+            Some(("LOGPIPE_STORE_PATH", "bad.db/deep/app.db")),
+            3,
+            &["bad.db/deep", "app.db", "store.path"],
+        ),
+        (
+            "produce",
+            Some(("LOGPIPE_LOG_DIR", "bad.db")),
+            3,
+            &["bad.db"],
+        ),
+        (
+            "produce",
+            Some(("LOGPIPE_LOG_DIR", "bad.db/deep")),
+            3,
+            &["bad.db/deep"],
+        ),
+    ];
+    for (words, variable, code, said) in table {
+        let output = Command::new(env!("CARGO_BIN_EXE_nouns"))
+            .args(words.split_whitespace())
+            .current_dir(dir.path())
+            .envs(variable)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let ran = Ran::from(output);
+        let told = format!("nouns {words}, {variable:?}: {}", ran.stderr);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{told}");
+        for word in said {
+            assert!(ran.stderr.contains(word), "{told}");
+        }
+        // What was called wrongly makes nothing.
+        assert!(code == 3 || !dir.path().join("data").exists(), "{told}");
+    }
 }
 
 /// As behind `2>&1 | head -1`, where the reader has gone: neither the report nor what is said beside it finds one.

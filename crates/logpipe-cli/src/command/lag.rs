@@ -1,5 +1,6 @@
 //! `logpipe lag`: how far behind is a consumer group?
 
+use logpipe::source::GapKind;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -25,30 +26,39 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, shared: &Shared, output: &mut Output) -> Outcome {
     let operated = log::open(shared).await?;
     let (kept, _) = positions::kept(&operated, arguments.group.as_deref()).await?;
-    if let (Some(group), []) = (&arguments.group, kept.as_slice()) {
-        let group = crate::output::clean(group);
-        return Err(Failure::wrong(format!(
-            "nothing keeps a position for a group `{group}`"
-        )));
-    }
     let mut rows = Vec::new();
-    let mut is_sound = true;
+    let (mut is_moved, mut is_gone) = (false, false);
     for one in &kept {
         let lanes = operated.log.lanes(one.lane.topic()).await?;
         let behind = match lanes.iter().find(|extent| extent.lane == one.lane) {
-            Some(extent) => positions::behind(&operated, one, extent).await?,
-            None => Err("Deleted".into()),
+            Some(extent) => {
+                let behind = positions::behind(&operated, one, extent).await?;
+                is_moved |= behind.is_err();
+                behind
+            }
+            None => {
+                is_gone = true;
+                Err(GapKind::Deleted.name().into())
+            }
         };
-        is_sound &= behind.is_ok();
         rows.push(Lane::new(one, behind));
     }
     output.rows(&rows)?;
     output.flush()?;
-    match is_sound {
+    let mut cures = Vec::new();
+    if is_moved {
+        cures
+            .push("the log does not stand behind every position; `logpipe offsets set` moves them");
+    }
+    if is_gone {
+        cures.push(
+            "what some positions are in was deleted; a topic that is still wanted has to be made again first (the local log \
+             does so with the first message), then `logpipe offsets set` moves them; others may stay, for nobody reads by them",
+        );
+    }
+    match cures.is_empty() {
         true => Ok(()),
-        false => Err(Failure::wrong(
-            "the log does not stand behind every position; `logpipe offsets set` moves them",
-        )),
+        false => Err(Failure::wrong(cures.join("\n"))),
     }
 }
 

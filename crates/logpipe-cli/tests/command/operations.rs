@@ -1,5 +1,6 @@
 //! Operations, on a local log and an SQLite store that the tests fill.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -19,6 +20,10 @@ const NEWER: &str = r#"json:{ "version": 2, "type": "person", "message": {"name"
 
 /// `contents` as they stand in `nouns`, all with the key `k` and so in one lane, in order.
 async fn filled(place: &Place, contents: &[Option<&[u8]>]) -> (Log, LaneId) {
+    filled_topic(place, "nouns", contents).await
+}
+
+async fn filled_topic(place: &Place, topic: &str, contents: &[Option<&[u8]>]) -> (Log, LaneId) {
     let log = Log::local(place.path().join("data")).await.unwrap();
     let records = contents.iter().map(|value| NewRecord {
         key: Some(Bytes::from_static(b"k")),
@@ -26,7 +31,7 @@ async fn filled(place: &Place, contents: &[Option<&[u8]>]) -> (Log, LaneId) {
         value: value.map(Bytes::copy_from_slice),
         timestamp: None,
     });
-    let sink = log.backend().sink("nouns").await.unwrap();
+    let sink = log.backend().sink(topic).await.unwrap();
     let mut sent = sink.send(records.collect()).await;
     let lane = sent.pop().unwrap().unwrap().lane;
     assert!(sent.into_iter().all(|sent| sent.unwrap().lane == lane));
@@ -58,7 +63,7 @@ async fn claimed(
     let key = LaneKey {
         consumer: group.into(),
         lane: lane.clone(),
-        cluster: "here".into(),
+        cluster: extent.cluster,
         incarnation: extent.incarnation,
     };
     let claim = store.claim(&key, Some(&Cursor::Start)).await.unwrap();
@@ -271,6 +276,22 @@ async fn lag_counts_what_follows_and_names_what_the_log_lost() {
         "{}",
         lost.stdout
     );
+    assert!(lost.stderr.contains("offsets set"), "{}", lost.stderr);
+
+    // A topic that is gone has nowhere to move a position to: what is named has to be possible.
+    drop(log);
+    for file in ["log.db", "log.db-wal", "log.db-shm"] {
+        let _ = fs::remove_file(place.path().join("data").join(file));
+    }
+    let (_log, _) = filled_topic(&place, "other", &[Some(PERSON.as_bytes())]).await;
+    let gone = place.run("lag nouns");
+    assert_eq!(gone.code, 1, "{}", gone.stdout);
+    assert!(gone.stdout.contains("after:1   Deleted"), "{}", gone.stdout);
+    assert!(gone.stderr.contains("made again first"), "{}", gone.stderr);
+    let (_log, _) = filled(&place, &[Some(PERSON.as_bytes())]).await;
+    place.done("offsets set nouns nouns --to earliest --execute");
+    let cured = json(&place.done("lag nouns --format json"));
+    assert_eq!(cured[0]["behind"], 1, "{cured:?}");
 }
 
 #[tokio::test]

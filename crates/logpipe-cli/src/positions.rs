@@ -4,8 +4,9 @@ use logpipe::record::{Cursor, LaneId};
 use logpipe::source::{LaneExtent, Opened};
 use logpipe::store::{Administration, Sqlite, StoredLane};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::log::{self, Operated};
+use crate::output;
 
 /// A group's position in a lane.
 pub struct Kept {
@@ -16,9 +17,27 @@ pub struct Kept {
     pub row: Option<StoredLane>,
 }
 
-/// The positions of a group, or of all groups that the store knows. Where both keep one, the store's leads: the log's is
-/// a mirror for tools.
+/// The positions of a group that has some, or of all groups that the store knows.
 pub async fn kept(
+    operated: &Operated,
+    group: Option<&str>,
+) -> Outcome<(Vec<Kept>, Option<Sqlite>)> {
+    let (kept, store) = found(operated, group).await?;
+    match group {
+        Some(group) if kept.is_empty() => Err(Failure::wrong(unknown(group))),
+        _ => Ok((kept, store)),
+    }
+}
+
+/// What is said of a group that nobody knows.
+pub fn unknown(group: &str) -> String {
+    let group = output::clean(group);
+    format!("nothing keeps a position for a group `{group}`")
+}
+
+/// As [`kept`], of a group that may be new. Where store and log both keep a position, the store's leads: the log's is a
+/// mirror for tools.
+pub async fn found(
     operated: &Operated,
     group: Option<&str>,
 ) -> Outcome<(Vec<Kept>, Option<Sqlite>)> {

@@ -51,6 +51,9 @@ struct Set {
     /// `earliest`, `latest`, a time with its offset, or behind a record: `after:41`.
     #[arg(long, value_name = "WHERE", value_parser = place)]
     to: Start,
+    /// The group may be one that has no position yet.
+    #[arg(long)]
+    new_group: bool,
     /// Changes it.
     #[arg(long)]
     execute: bool,
@@ -86,7 +89,13 @@ async fn move_group(set: &Set, operated: &Operated, output: &mut Output) -> Outc
             .as_ref()
             .is_none_or(|shard| lane.lane.shard() == shard)
     });
-    let (kept, store) = positions::kept(operated, Some(&set.group)).await?;
+    let (kept, store) = positions::found(operated, Some(&set.group)).await?;
+    if kept.is_empty() && !set.new_group {
+        return Err(Failure::wrong(format!(
+            "{}; --new-group stores its first ones",
+            positions::unknown(&set.group)
+        )));
+    }
     let mut moves = Vec::new();
     for extent in lanes {
         moves.push(Move::plan(set, operated, &kept, extent).await?);

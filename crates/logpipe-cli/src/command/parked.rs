@@ -79,11 +79,14 @@ pub async fn run(arguments: Arguments, shared: &Shared, output: &mut Output) -> 
         What::List(which) => list(&store, &which.filter(), output).await,
         What::Show { id, raw } => show(&store, id, raw, output).await,
         What::Redrive(which) => {
-            let redriven = store.redrive(&which.meant()?).await?;
+            let filter = which.meant()?;
+            expect(&store, &filter).await?;
+            let redriven = store.redrive(&filter).await?;
             tell("ready", redriven, output)
         }
         What::Drop { which, execute } => {
             let filter = which.meant()?;
+            expect(&store, &filter).await?;
             if execute {
                 return tell("dropped", store.drop_parked(&filter).await?, output);
             }
@@ -124,6 +127,25 @@ impl Which {
         }
         Ok(self.filter())
     }
+}
+
+/// An error that names the first number that stands for no such record: nothing is changed then.
+async fn expect(store: &Sqlite, filter: &Filter) -> Outcome {
+    let Some(ids) = &filter.ids else {
+        return Ok(());
+    };
+    for &id in ids {
+        let one = Filter {
+            ids: Some(vec![id]),
+            ..filter.clone()
+        };
+        if store.count_parked(&one).await? == 0 {
+            return Err(Failure::wrong(format!(
+                "there is no parked record {id} that meets all that was asked for; nothing was changed"
+            )));
+        }
+    }
+    Ok(())
 }
 
 async fn list(store: &Sqlite, filter: &Filter, output: &mut Output) -> Outcome {

@@ -347,6 +347,32 @@ async fn offsets_move_only_when_told_to_and_while_nobody_reads() {
     assert_eq!(place.run("offsets set nouns nouns --to yesterday").code, 2);
     place.done("offsets set nouns nouns --to latest --execute");
     assert_eq!(json(&place.done("lag nouns --format json"))[0]["behind"], 0);
+
+    // A name that nobody has a position under is a slip, or has to be meant.
+    for words in [
+        "offsets show nobody",
+        "offsets set nobody nouns --to earliest",
+        "offsets set nobody nouns --to earliest --execute",
+        "lag nobody",
+    ] {
+        let ended = place.run(words);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (1, ""),
+            "{words}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("a group `nobody`"),
+            "{words}: {}",
+            ended.stderr
+        );
+    }
+    place.done("offsets set nobody nouns --to earliest --new-group --execute");
+    assert_eq!(
+        json(&place.done("offsets show nobody --format json")).len(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -378,7 +404,27 @@ async fn parked_records_are_listed_shown_redriven_and_dropped() {
 
     let shown = place.done(&format!("parked show {id} --raw"));
     assert!(shown.ends_with(" secret-key rubbish\n"), "{shown}");
-    assert_eq!(place.run("parked show 999").code, 1);
+    for words in [
+        "parked show 999".to_owned(),
+        "parked redrive 999".to_owned(),
+        format!("parked redrive {id} 999"),
+        "parked drop 999".to_owned(),
+        format!("parked drop {id} 999 --execute"),
+        format!("parked redrive {id} --kind Invalid"),
+    ] {
+        let ended = place.run(&words);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (1, ""),
+            "{words}: {}",
+            ended.stderr
+        );
+    }
+    let untouched = json(&place.done("parked list --format json"));
+    assert!(
+        untouched.len() == 3 && untouched.iter().all(|row| row["state"] == "parked"),
+        "{untouched:?}"
+    );
 
     for words in ["parked redrive", "parked drop --execute"] {
         assert_eq!(place.run(words).code, 2, "{words}");

@@ -65,7 +65,9 @@ const IDLE: Duration = Duration::from_millis(300);
 async fn main() -> ExitCode {
     // Each consumer says at its start what it promises, and whoever waits says for what.
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,logpipe=info".into());
-    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let says = |name| std::env::var_os(name).unwrap_or_default();
+    let coloured =
+        io::stderr().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb";
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

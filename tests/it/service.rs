@@ -246,6 +246,33 @@ fn the_status_says_whose_fault_it_is() {
     }
 }
 
+/// On a terminal, which `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn events_are_coloured_for_terminals_that_have_colours_and_users_who_want_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = format!("{} consume", env!("CARGO_BIN_EXE_nouns"));
+    for (term, no_color, coloured) in [
+        ("xterm", None, true),
+        ("xterm", Some(""), true),
+        ("xterm", Some("0"), false),
+        ("dumb", None, false),
+    ] {
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &call, "/dev/null"]);
+        script.env_remove("NO_COLOR").env("TERM", term);
+        script.envs(no_color.map(|text| ("NO_COLOR", text)));
+        let ran = Ran::from(script.current_dir(dir.path()).output().unwrap()).ok();
+        assert!(ran.stdout.contains("INFO"), "{}", ran.stdout);
+        assert_eq!(
+            ran.stdout.contains('\u{1b}'),
+            coloured,
+            "TERM={term} NO_COLOR={no_color:?}: {:?}",
+            ran.stdout
+        );
+    }
+}
+
 /// As behind `2>&1 | head -1`, where the reader has gone: neither the report nor what is said beside it finds one.
 #[test]
 fn streams_that_nobody_reads_are_no_failure() {

@@ -1,8 +1,9 @@
 //! How does what a command found reach standard output, for people and for programs?
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use clap::ValueEnum;
+use miette::GraphicalTheme;
 use serde::Serialize;
 
 use crate::failure::Outcome;
@@ -25,6 +26,13 @@ pub trait Row: Serialize {
     fn cells(&self) -> Vec<String>;
 }
 
+/// Whether this stream shows colours: a terminal that has them, whose user has not said no. <https://no-color.org>: what
+/// NO_COLOR says counts for nothing, only that it says something.
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let says = |name| std::env::var_os(name).unwrap_or_default();
+    stream.is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb"
+}
+
 /// Standard output. Its failures end the command: see [`Failure::Closed`](crate::failure::Failure::Closed).
 pub struct Output {
     format: Format,
@@ -36,6 +44,16 @@ impl Output {
         Self {
             format,
             stdout: BufWriter::new(io::stdout()),
+        }
+    }
+
+    /// How excerpts are drawn here.
+    pub fn theme(&self) -> GraphicalTheme {
+        let stdout = self.stdout.get_ref();
+        match (stdout.is_terminal(), is_coloured(stdout)) {
+            (_, true) => GraphicalTheme::unicode(),
+            (true, false) => GraphicalTheme::unicode_nocolor(),
+            (false, false) => GraphicalTheme::none(),
         }
     }
 

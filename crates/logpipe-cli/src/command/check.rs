@@ -4,7 +4,9 @@ use std::fmt;
 
 use logpipe_build::diagnostic::{Diagnostic, Severity};
 use logpipe_build::source::Sources;
-use miette::{GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan,
+};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -32,7 +34,7 @@ pub fn run(output: &mut Output) -> Outcome {
         if output.is_json() {
             output.json(&Fault::from(diagnostic))?;
         } else {
-            output.line(excerpt(diagnostic, &checked.sources).trim_end())?;
+            output.line(excerpt(diagnostic, &checked.sources, output.theme()).trim_end())?;
         }
     }
     output.flush()?;
@@ -77,7 +79,7 @@ impl<'a> From<&'a Diagnostic> for Fault<'a> {
 }
 
 /// The fault with the lines around it.
-fn excerpt(diagnostic: &Diagnostic, sources: &Sources) -> String {
+fn excerpt(diagnostic: &Diagnostic, sources: &Sources, theme: GraphicalTheme) -> String {
     // A fault of a file as such has no text, and an excerpt of a line that is longer than a screen shows nothing.
     let text = sources
         .get(&diagnostic.source)
@@ -88,7 +90,7 @@ fn excerpt(diagnostic: &Diagnostic, sources: &Sources) -> String {
         source: text.map(|text| NamedSource::new(&diagnostic.source, text.to_owned())),
     };
     let mut out = String::new();
-    let drawn = GraphicalReportHandler::new().render_report(&mut out, &shown);
+    let drawn = GraphicalReportHandler::new_themed(theme).render_report(&mut out, &shown);
     match drawn {
         Ok(()) if shown.source.is_some() => out,
         _ => diagnostic.to_string(),

@@ -42,6 +42,41 @@ fn every_command_teaches_with_examples() {
     assert!(seen > 0, "{help}");
 }
 
+/// On a terminal, which `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn colours_are_for_terminals_that_have_them_and_users_who_want_them() {
+    let place = Place::new();
+    place.write("schemas/person.v1.json", "{ \"type\": \"objekt\" }");
+    let logpipe = env!("CARGO_BIN_EXE_logpipe");
+    for (variables, coloured) in [
+        (&[("TERM", "xterm")][..], true),
+        (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
+        (&[("TERM", "xterm"), ("NO_COLOR", "0")], false),
+        (&[("TERM", "xterm"), ("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+    ] {
+        for words in ["check", "frobnicate"] {
+            let mut script = std::process::Command::new("script");
+            let path = std::env::var_os("PATH").unwrap();
+            script.env_clear().env("PATH", path);
+            script.envs(variables.iter().copied());
+            let call = format!("{logpipe} {words}");
+            script.args(["--quiet", "--return", "--command", &call, "/dev/null"]);
+            let ended = script.current_dir(place.path()).output().unwrap();
+            let shown = String::from_utf8(ended.stdout).unwrap();
+            assert!(!shown.is_empty(), "{words}, {variables:?}");
+            assert_eq!(
+                shown.contains('\u{1b}'),
+                coloured,
+                "{words}, {variables:?}: {shown:?}"
+            );
+        }
+    }
+    let piped = place.run("check");
+    assert!(!piped.stdout.contains('\u{1b}'), "{}", piped.stdout);
+}
+
 #[test]
 fn a_closed_pipe_is_no_failure() {
     let place = Place::new();

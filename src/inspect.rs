@@ -3,12 +3,33 @@
 use std::fmt::Write as _;
 
 use logpipe::{AnyOf, Failure, Format, Rejected, envelope};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::dispatch::AnyMessage;
 
+/// What a record's value is. Its members are printed in this order.
+#[derive(Debug, Serialize)]
+pub struct Inspected {
+    framing: Option<&'static str>,
+    #[serde(rename = "type")]
+    message_type: Option<String>,
+    version: Option<u32>,
+    key: Option<String>,
+    /// Whether it can be handled.
+    pub ok: bool,
+    rejection: Option<Rejection>,
+    encoded: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Rejection {
+    kind: &'static str,
+    path: Option<String>,
+    reason: String,
+}
+
 /// Describes a record's value, `None` for a tombstone; the message itself is in `encoded`, for the user asked to see it.
-pub fn inspect(value: Option<&[u8]>) -> Value {
+pub fn inspect(value: Option<&[u8]>) -> Inspected {
     let (envelope, outcome) = match envelope::open_exact(value) {
         Ok(envelope) => {
             let body = envelope.body.clone();
@@ -30,19 +51,21 @@ pub fn inspect(value: Option<&[u8]>) -> Value {
             Some(text(format, &bytes))
         });
     let key = outcome.as_ref().ok().and_then(AnyOf::key);
-    json!({
-        "framing": format.map(Format::code),
-        "type": envelope.as_ref().map(|envelope| &envelope.message_type),
-        "version": envelope.as_ref().map(|envelope| envelope.version),
-        "key": key.map(|key| String::from_utf8_lossy(&key).into_owned()),
-        "ok": outcome.is_ok(),
-        "rejection": outcome.as_ref().err().map(|rejected| json!({
-            "kind": rejected.kind(),
-            "path": rejected.path(),
-            "reason": rejected.reason(),
-        })),
-        "encoded": encoded,
-    })
+    Inspected {
+        framing: format.map(Format::code),
+        message_type: envelope
+            .as_ref()
+            .map(|envelope| envelope.message_type.to_string()),
+        version: envelope.as_ref().map(|envelope| envelope.version),
+        key: key.map(|key| String::from_utf8_lossy(&key).into_owned()),
+        ok: outcome.is_ok(),
+        rejection: outcome.as_ref().err().map(|rejected| Rejection {
+            kind: rejected.kind(),
+            path: rejected.path().map(str::to_owned),
+            reason: rejected.reason(),
+        }),
+        encoded,
+    }
 }
 
 /// Decoding calls no handler, so nothing but a rejection can come of it.

@@ -298,10 +298,9 @@ fn inspect(file: &Path) -> Result<ExitCode> {
         std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut value))
     };
     read.map_err(|error| Error::from(error).context(format!("reading {}", file.display())))?;
-    let line = nouns::inspect::inspect(Some(&value));
-    let ok = line["ok"] == true;
-    write(&line.to_string())?;
-    Ok(if ok {
+    let inspected = nouns::inspect::inspect(Some(&value));
+    write(&serde_json::to_string(&inspected)?)?;
+    Ok(if inspected.ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Shared;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Row};
 
 /// Settings: what holds here and who said so, and what there is to set.
@@ -48,6 +48,10 @@ pub fn run(arguments: Arguments, shared: &Shared, output: &mut Output) -> Outcom
             .iter()
             .try_for_each(|key| output.json(&described(key))),
         What::Keys => output.line(config::markdown().trim_end()),
+        What::Schema if output.is_json() => {
+            let schema: Value = serde_json::from_str(&config::schema()).map_err(Failure::wrong)?;
+            output.json(&schema)
+        }
         What::Schema => output.line(config::schema().trim_end()),
     }
 }

@@ -24,6 +24,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Outcome {
     let project = schemas::project();
     if arguments.check {
+        schemas::sound(&project)?;
         return match logpipe_build::verify(&project) {
             Ok(report) => {
                 output::note(&format!(
@@ -43,9 +44,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Outcome {
         };
     }
     let report = logpipe_build::generate(&project).map_err(schemas::failure)?;
-    for diagnostic in &report.checked.diagnostics {
-        output::note(&diagnostic.to_string());
-    }
+    schemas::warn(&report.checked.diagnostics);
     let mut rows = changes(&report.written, "written");
     rows.extend(changes(&report.removed, "removed"));
     output.rows(&rows)?;

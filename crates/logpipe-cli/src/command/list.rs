@@ -16,7 +16,9 @@ Examples:
 pub struct Arguments {}
 
 pub fn run(output: &mut Output) -> Outcome {
-    let listed = logpipe_build::list(&schemas::project()).map_err(schemas::failure)?;
+    let project = schemas::project();
+    schemas::sound(&project)?;
+    let listed = logpipe_build::list(&project).map_err(schemas::failure)?;
     output.rows(&listed.into_iter().map(Message::from).collect::<Vec<_>>())
 }
 

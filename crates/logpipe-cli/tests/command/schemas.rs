@@ -144,6 +144,26 @@ fn generate_writes_once_and_check_says_what_is_stale() {
 }
 
 #[test]
+fn every_command_that_reads_schemas_tells_of_warnings() {
+    let place = project();
+    place.done("add person");
+    let text = place.read("schemas/person.v1.json");
+    let text = text.replacen('{', "{\n  \"titel\": \"Person\",", 1);
+    place.write("schemas/person.v1.json", &text);
+    for words in ["check", "generate", "generate --check", "list"] {
+        let ended = place.run(words);
+        assert_eq!(ended.code, 0, "{words}: {}", ended.stderr);
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(told.contains("titel"), "{words}: {told}");
+        assert_eq!(
+            told.matches("schemas/person.v1.json:2:").count(),
+            1,
+            "{words}: {told}"
+        );
+    }
+}
+
+#[test]
 fn faults_are_shown_in_their_text_and_stop_the_generator() {
     let place = project();
     place.write("schemas/person.v1.json", "{\n  \"type\": \"objekt\"\n}\n");

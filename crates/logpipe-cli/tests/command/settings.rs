@@ -46,6 +46,11 @@ fn wrong_settings_are_told_and_end_with_2() {
             .done("config keys")
             .contains("| `log.dir` | `./data` |")
     );
+    // For programs it is one object on one line, and the same one.
+    let line = place.done("config schema --format json");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(parsed(&line), parsed(&place.done("config schema")));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The example service, run as a user runs it: by its binary, in a folder of its own.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use logpipe::store::sqlite::sqlx::{self, Connection};
@@ -147,6 +149,86 @@ fn inspect_prints_one_line_and_names_what_is_wrong() {
             );
         }
     }
+}
+
+#[test]
+fn inspect_prints_its_members_in_order_and_what_is_no_text_as_hex() {
+    let dir = tempfile::tempdir().unwrap();
+    let uuid = "12345678-1234-4678-9234-567812345678";
+    let packed = [
+        b"msgpack:\x83\xa4type\xa6person\xa7version\x01\xa7message\x83\xa4uuid\xd9\x24",
+        uuid.as_bytes(),
+        b"\xaafirst_name\xa3Joe\xa9last_name\xa6Schmoe",
+    ]
+    .concat();
+    let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (value, code, printed) in [
+        (
+            packed,
+            0,
+            format!(
+                r#"{{"framing":"msgpack","type":"person","version":1,"key":"{uuid}","ok":true,"rejection":null,"encoded":"{hex}"}}"#
+            ),
+        ),
+        (
+            br#"json:{"type":"person","version":1,"message":{"uuid":5}}"#.to_vec(),
+            1,
+            r#"{"framing":"json","type":"person","version":1,"key":null,"ok":false,"rejection":{"kind":"Invalid","path":"/uuid","reason":""#.into(),
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nouns"));
+        command.args(["inspect", "-"]).current_dir(dir.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&value).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        assert!(ran.stdout.starts_with(&printed), "{}", ran.stdout);
+        assert_eq!(ran.stdout.lines().count(), 1);
+    }
+    // It looks, and makes nothing.
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// Producing and consuming apart: one consumer, the other, and one that stays for what comes.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_produced_is_consumed_by_whoever_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let sent = nouns(dir.path(), &["produce", "--count", "2"]).ok().stdout;
+    assert_eq!(sent, "sent      10 messages: 8 to nouns, 2 to orders\n");
+    for (only, handled) in [("orders", 2), ("nouns", 8), ("orders", 0)] {
+        let report = nouns(dir.path(), &["consume", "--only", only]).ok().stdout;
+        assert_eq!(
+            line(&report, "handled"),
+            format!("{handled} new, 0 handled again"),
+            "{only}"
+        );
+    }
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nouns"));
+    command
+        .args(["consume", "--follow"])
+        .current_dir(dir.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let following = command.stderr(Stdio::null()).spawn().unwrap();
+    nouns(dir.path(), &["produce", "--count", "1"]).ok();
+    let database = dir.path().join("data/app.db");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while nouns::journal::counts(&database).await.unwrap().handled < 15 {
+        assert!(Instant::now() < deadline, "what came was not handled");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let stop = format!("kill -TERM {}", following.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &stop])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let report = Ran::from(following.wait_with_output().unwrap()).ok().stdout;
+    assert_eq!(line(&report, "handled"), "5 new, 0 handled again");
 }
 
 #[test]

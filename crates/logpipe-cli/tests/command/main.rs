@@ -64,6 +64,20 @@ impl Place {
         Ended::from(self.command(words.split_whitespace()).output().unwrap())
     }
 
+    /// Calls it where nobody reads what it prints, and expects it to end quietly.
+    fn unread(&self, words: &str) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(words.split_whitespace());
+        let ended = command.stdout(writer).output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(
+            (ended.status.code(), told.as_ref()),
+            (Some(0), ""),
+            "logpipe {words}"
+        );
+    }
+
     /// Calls it and expects it to succeed.
     fn done(&self, words: &str) -> String {
         let ended = self.run(words);

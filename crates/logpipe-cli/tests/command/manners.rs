@@ -1,6 +1,6 @@
 //! How the command behaves whatever it is asked.
 
-use crate::Place;
+use crate::{Ended, Place};
 
 #[test]
 fn wrong_usage_ends_with_2_and_prints_nothing_to_standard_output() {
@@ -80,16 +80,47 @@ fn colours_are_for_terminals_that_have_them_and_users_who_want_them() {
 #[test]
 fn a_closed_pipe_is_no_failure() {
     let place = Place::new();
-    for words in ["config keys", "config schema", "config show"] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut command = place.command(words.split_whitespace());
-        let ended = command.stdout(writer).output().unwrap();
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(
-            (ended.status.code(), told.as_ref()),
-            (Some(0), ""),
-            "{words}"
-        );
+    place.write("Cargo.toml", "");
+    place.done("add person");
+    for words in [
+        "config keys",
+        "config schema",
+        "config show",
+        "list",
+        "completions bash",
+        "add order",
+    ] {
+        place.unread(words);
+    }
+    // Of a fault nobody hears here either, for nobody asks any more.
+    place.write("schemas/person.v1.json", "{ \"type\": \"objekt\" }");
+    place.unread("check");
+    place.unread("check --format json");
+}
+
+/// Each shell reads what is meant for it; those that are not here can't be asked.
+#[test]
+fn completions_are_scripts_that_shells_take() {
+    let place = Place::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = place.done(&format!("completions {shell}"));
+        for word in ["versions", "redrive", "execute"] {
+            assert!(script.contains(word), "{shell} learns no `{word}`");
+        }
+        place.write(shell, &script);
+        if !["bash", "fish", "zsh"].contains(&shell) {
+            continue;
+        }
+        let read = std::process::Command::new(shell)
+            .args(["-n", shell])
+            .current_dir(place.path())
+            .output();
+        match read {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            read => {
+                let read = Ended::from(read.unwrap());
+                assert_eq!((read.code, read.stderr.as_str()), (0, ""), "{shell}");
+            }
+        }
     }
 }

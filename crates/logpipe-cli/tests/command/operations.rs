@@ -219,6 +219,33 @@ async fn tail_shows_the_newest_decoded_or_raw() {
     assert_eq!(place.done("tail nouns -n 0"), "");
 }
 
+#[tokio::test]
+async fn a_closed_pipe_is_no_failure() {
+    let place = Place::new();
+    let (log, lane) = filled(&place, &[Some(PERSON.as_bytes()); 5]).await;
+    let settlement = Settlement {
+        cursor: Some(Cursor::After(1.into())),
+        parked: vec![parked(&lane, 0, b"rubbish", "Malformed")],
+        ..Settlement::default()
+    };
+    claimed(&place, "nouns", &log, &lane, settlement).await;
+    for words in [
+        "topics",
+        "tail nouns",
+        "tail nouns --raw",
+        "tail nouns --follow",
+        "versions nouns",
+        "versions nouns --format json",
+        "lag",
+        "offsets show",
+        "offsets set nouns nouns --to latest",
+        "parked list",
+        "parked show 1",
+    ] {
+        place.unread(words);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_follows_what_is_written_while_it_runs() {
     let place = Place::new();

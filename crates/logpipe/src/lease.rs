@@ -367,7 +367,12 @@ impl Membership {
                 .get(lane)
                 .filter(|row| row.incarnation == log.incarnation);
             let waits = log.parents.iter().any(|parent| {
-                view.lanes.contains_key(parent) && !rows.get(parent).is_some_and(|row| row.finished)
+                // One of the same name in a stream that was deleted meanwhile is another one.
+                let is_finished =
+                    |log: &LogLane, row: &Row| row.finished && row.incarnation == log.incarnation;
+                view.lanes
+                    .get(parent)
+                    .is_some_and(|log| !rows.get(parent).is_some_and(|row| is_finished(log, row)))
             });
             if waits || row.is_some_and(|row| row.finished) {
                 continue;

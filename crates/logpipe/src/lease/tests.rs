@@ -360,6 +360,32 @@ fn children_are_nobodys_until_all_their_parents_are_finished() {
     assert_eq!(group.counts()[a], 1);
 }
 
+/// The stream was deleted, made again and split again while nobody looked: that the group finished a shard of the same name
+/// once says nothing of the one there is now.
+#[test]
+fn a_parent_of_another_incarnation_is_not_finished() {
+    let mut group = Group::of(1);
+    let again = |parents: &[LaneId]| LogLane {
+        incarnation: "second".into(),
+        ..log_lane(parents)
+    };
+    let finished = Row {
+        incarnation: "first".into(),
+        owner: None,
+        epoch: 1,
+        expires: Timestamp::UNIX_EPOCH,
+        finished: true,
+    };
+    group.rows.insert(lane(0), finished);
+    group.lanes.insert(lane(0), again(&[]));
+    group.lanes.insert(lane(1), again(&[lane(0)]));
+    group.lanes.insert(lane(2), again(&[lane(0)]));
+    let a = group.join();
+    group.step(a, at(0));
+    let held = &group.members[a].lanes;
+    assert!(held.iter().eq([&lane(0)]), "{held:?}");
+}
+
 #[test]
 fn members_read_only_their_own_topics() {
     let peer = |id: &str, topics: &[&str]| Peer {

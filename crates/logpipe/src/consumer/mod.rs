@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use self::breaker::Breaker;
-use self::dead_letter::DeadLetter;
+use self::dead_letter::DeadLetters;
 use self::quota::Quota;
 pub(crate) use self::quota::{BUFFER_BYTES, Budget};
 use self::router::Router;
@@ -169,7 +169,22 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// Parks on a topic of the same log instead of in the store. Its acknowledgement precedes the position.
+    /// Parks on a topic of the same log instead of in the store. Its acknowledgement precedes the position: a crash in
+    /// between doubles a dead letter, and none is lost. One that the topic does not take, for it has become too large or
+    /// the topic is not there, holds the lane.
+    ///
+    /// What is written has the record's key. Where the log has headers, value and headers are the record's own, and seven
+    /// more say what happened: `logpipe-consumer`, `logpipe-origin-topic`, `logpipe-origin-lane`,
+    /// `logpipe-origin-position`, `logpipe-reason` (`Malformed`, `Failed` ..), `logpipe-reason-text`, `logpipe-attempts`.
+    ///
+    /// Where it has none, on Kinesis, the value is the text `logpipe-dead-letter:`, a JSON object on one line with members
+    /// of the same names and `logpipe-origin-timestamp`, all of them strings; a line feed; and then the record's own value,
+    /// byte for byte, to the end. A record without value has no line feed. It has to fit: what is added takes some 500 bytes.
+    ///
+    /// ```text
+    /// logpipe-dead-letter:{"logpipe-attempts":"5","logpipe-consumer":"billing", .. "logpipe-reason":"Failed", ..}
+    /// json:{"type":"person","version":1,"message":{ .. }}
+    /// ```
     pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
         self.dead_letter = Some(topic.into());
         self
@@ -376,9 +391,9 @@ impl<S: Store> Consumer<S> {
                 store: self.store,
                 router,
                 source,
-                dead_letter: self
+                dead_letters: self
                     .dead_letter
-                    .map(|topic| DeadLetter::new(self.subscription.clone(), topic)),
+                    .map(|topic| DeadLetters::new(self.subscription.clone(), topic)),
                 start: self.start,
                 breaker: Breaker::new(self.settings.breaker.clone()),
                 settings: self.settings,
@@ -406,7 +421,7 @@ struct Shared<S: Store> {
     store: S,
     router: Router<S>,
     source: Box<dyn Source>,
-    dead_letter: Option<DeadLetter>,
+    dead_letters: Option<DeadLetters>,
     start: Start,
     settings: Settings,
     rules: Arc<Rules>,

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::dead_letter::Letter;
 use super::run::{Job, Verdict};
 use super::worker::Content;
 use crate::health::Tally;
@@ -16,7 +17,7 @@ use crate::store::{Park, Reason};
 use crate::{Error, Result, Store};
 
 /// A lane that reached a cap looks again.
-const RECHECK: Duration = Duration::from_secs(10);
+pub(super) const RECHECK: Duration = Duration::from_secs(10);
 
 /// Fates of a run's records, and what its transaction has to write.
 pub(super) struct Settling<'a, S: Store> {
@@ -103,8 +104,14 @@ impl<'a, S: Store> Settling<'a, S> {
                 job.current.exact = true;
                 Fate::Back
             }
+            Verdict::DeadLetter(letter) if letter.is_written => {
+                self.outcome.tally.parked += 1;
+                Fate::Settled
+            }
+            // It goes there first.
+            Verdict::DeadLetter(_) => Fate::Back,
             Verdict::Queued => self.park(
-                &job,
+                &mut job,
                 Reason {
                     kind: Reason::QUEUED.into(),
                     text: "an older record of its key is parked".into(),
@@ -116,14 +123,14 @@ impl<'a, S: Store> Settling<'a, S> {
                     kind: rejected.kind().into(),
                     text: rejected.to_string(),
                 };
-                self.by_policy(policy, &job, reason)
+                self.by_policy(policy, &mut job, reason)
             }
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
                 Some(fate) => fate,
-                None => self.by_policy(self.shared.settings.policies.on_failed, &job, *reason),
+                None => self.by_policy(self.shared.settings.policies.on_failed, &mut job, *reason),
             },
             Verdict::Hopeless(reason) => {
-                self.by_policy(self.shared.settings.policies.on_failed, &job, *reason)
+                self.by_policy(self.shared.settings.policies.on_failed, &mut job, *reason)
             }
         };
         self.entries.push(Entry {
@@ -134,7 +141,7 @@ impl<'a, S: Store> Settling<'a, S> {
         });
     }
 
-    fn by_policy(&mut self, policy: Policy, job: &Job, reason: Reason) -> Fate {
+    fn by_policy(&mut self, policy: Policy, job: &mut Job, reason: Reason) -> Fate {
         let record = &job.current.record;
         let (topic, lane) = (record.lane.topic(), record.lane.shard());
         let position = &record.position;
@@ -177,7 +184,8 @@ impl<'a, S: Store> Settling<'a, S> {
         }
     }
 
-    fn park(&mut self, job: &Job, reason: Reason) -> Fate {
+    /// In the store, with this transaction; or on the dead-letter topic, before the one that settles it.
+    fn park(&mut self, job: &mut Job, reason: Reason) -> Fate {
         let current = &job.current;
         info!(
             topic = current.record.lane.topic(),
@@ -190,13 +198,22 @@ impl<'a, S: Store> Settling<'a, S> {
             "parked: {}",
             reason.text
         );
+        let attempts = match &job.decided {
+            None if reason.kind != Reason::QUEUED => current.attempt,
+            // This time no handler saw it.
+            _ => current.attempt - 1,
+        };
+        if self.shared.dead_letters.is_some() {
+            job.decided = Some(Verdict::DeadLetter(Box::new(Letter {
+                reason,
+                attempts,
+                is_written: false,
+            })));
+            return Fate::Back;
+        }
         let park = Park {
             record: (*current.record).clone(),
-            attempts: match &job.decided {
-                None if reason.kind != Reason::QUEUED => current.attempt,
-                // This time no handler saw it.
-                _ => current.attempt - 1,
-            },
+            attempts,
             blocks_key: self.shared.rules.order == crate::policy::Order::Key
                 && current.record.key.is_some(),
             reason,
@@ -231,13 +248,8 @@ impl<'a, S: Store> Settling<'a, S> {
         !self.parks.is_empty()
     }
 
-    /// Keeps to the caps, and writes what goes to the dead-letter topic: its acknowledgement precedes the position.
+    /// Keeps to the caps.
     pub(super) async fn prepare_parks(&mut self, session: &mut S::Session) -> Result {
-        if let Some(dead_letter) = &self.shared.dead_letter {
-            let parks: Vec<Park> = self.parks.drain(..).map(|(_, park)| park).collect();
-            self.outcome.tally.parked += parks.len() as u64;
-            return dead_letter.send(&self.shared.group, parks).await;
-        }
         let settings = &self.shared.settings;
         let mut kept: Vec<(usize, Park)> = Vec::new();
         for (index, park) in std::mem::take(&mut self.parks) {

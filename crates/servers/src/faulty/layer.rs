@@ -29,6 +29,7 @@ struct State {
     refused_puts: usize,
     lost_answers: usize,
     denied: Vec<&'static str>,
+    delayed: HashMap<&'static str, Duration>,
     /// The last sequence number of a shard that retention removed.
     trimmed: HashMap<String, String>,
     /// Shards that ListShards leaves out.
@@ -106,6 +107,16 @@ impl Faults {
     /// Calls of this name are denied from now on.
     pub fn deny(&self, action: &'static str) {
         self.state().denied.push(action);
+    }
+
+    /// Calls of this name are served again.
+    pub fn allow(&self, action: &str) {
+        self.state().denied.retain(|denied| *denied != action);
+    }
+
+    /// Calls of this name take that much longer from now on.
+    pub fn delay(&self, action: &'static str, time: Duration) {
+        self.state().delayed.insert(action, time);
     }
 
     /// Retention removed the shard's records up to this one.
@@ -205,6 +216,10 @@ where
         let asked: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let round_trip = self.faults.state().round_trip;
         tokio::time::sleep(round_trip / 2).await;
+        let delay = self.faults.state().delayed.get(&*action).copied();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
 
         let answer = match self.fate(&action, &asked) {
             Fate::Fail(code) => failure(code),

@@ -4,9 +4,11 @@
 //! * `reads`: expired iterators, throttling, pace, pages, the latest record
 //! * `writes`: refusals in the middle of a request, answers that are lost, what can't be sent
 //! * `gaps`: retention, shards that are gone, permission that is withdrawn
+//! * `dead_letters`: what can't be handled, on a log without headers
 //! * `ends`: idle, after so many records, on a signal, with a rebalance in the middle
 
 mod contract;
+mod dead_letters;
 mod effects;
 mod ends;
 mod gaps;

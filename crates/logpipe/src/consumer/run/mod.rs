@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span};
 
+use crate::consumer::dead_letter::Letter;
 use crate::error::Kind;
 use crate::handler::{Current, Cx, Handle};
 use crate::policy::{Order, Policies, Policy};
@@ -44,6 +45,8 @@ pub(crate) enum Verdict {
     Hopeless(Box<Reason>),
     /// Records of its key are parked: it queues behind them.
     Queued,
+    /// It is parked on the dead-letter topic: settled once it is there.
+    DeadLetter(Box<Letter>),
     /// The whole envelope says another type or version than its head: it has to be routed again.
     Reroute,
     /// Not tried.
@@ -168,7 +171,9 @@ impl<S: Store> Run<S> {
             && !self.halted
             && let Some(job) = self.jobs.get_mut(self.verdicts.len())
         {
+            let is_parked = matches!(job.decided, Some(Verdict::DeadLetter(_)));
             if self.rules.order == Order::Key
+                && !is_parked
                 && let Some(key) = &job.current.record.key
             {
                 if self.stuck.contains(key) {
@@ -271,8 +276,10 @@ impl<S: Store> Run<S> {
 
     fn give(&mut self, verdict: Verdict) {
         let job = &self.jobs[self.verdicts.len()];
-        if !matches!(verdict, Verdict::Handled | Verdict::Ignored)
-            && let Some(key) = &job.current.record.key
+        if !matches!(
+            verdict,
+            Verdict::Handled | Verdict::Ignored | Verdict::DeadLetter(_)
+        ) && let Some(key) = &job.current.record.key
         {
             self.stuck.push(key.clone());
         }

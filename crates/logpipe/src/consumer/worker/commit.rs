@@ -112,15 +112,7 @@ impl<S: Store> Worker<S> {
             let _ = confirm.send(());
         }
         if let Some(held) = outcome.held {
-            warn!(
-                topic = self.key.lane.topic(),
-                lane = self.key.lane.shard(),
-                "the lane is held {}",
-                held.why
-            );
-            tenure.lane.hold_from(held.seq);
-            tenure.held = Some(held.why);
-            tenure.recheck = held.until;
+            self.hold(tenure, held);
         }
         match outcome.stop {
             Some(error) => Err(Break::Stop(error)),

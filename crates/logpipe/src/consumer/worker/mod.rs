@@ -3,6 +3,7 @@
 //! * `claim`: how it becomes ours
 //! * `intake`: how records come into its window
 //! * `run`: how they reach their handler
+//! * `dead_letters`: how those that are parked get to the dead-letter topic
 //! * `commit`: how what came of it becomes durable
 //! * `gap`: what happens where position and log do not fit
 //! * `leave`: what the log is told
@@ -10,6 +11,7 @@
 
 mod claim;
 mod commit;
+mod dead_letters;
 mod gap;
 mod intake;
 mod leave;

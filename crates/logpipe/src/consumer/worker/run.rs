@@ -16,10 +16,13 @@ use crate::{Error, Store};
 impl<S: Store> Worker<S> {
     pub(super) async fn run(&mut self, tenure: &mut Tenure, seqs: Vec<u64>) -> Step {
         let route = tenure.lane.route(seqs[0]);
-        let mut jobs = self.jobs(tenure, seqs);
+        let jobs = self.jobs(tenure, seqs);
         if jobs.is_empty() {
             return Ok(());
         }
+        let Some(mut jobs) = self.write_dead_letters(tenure, route, jobs).await? else {
+            return Ok(());
+        };
         let held = self.held(tenure);
         let shared = self.shared.clone();
         // What this task has woken may stand in line behind it on this thread, where no other thread can take it over.
@@ -160,7 +163,12 @@ async fn execute<S: Store>(
 }
 
 /// Gives the records of a run back to the lane.
-fn put_back(tenure: &mut Tenure, route: u32, jobs: Vec<Job>, fate: Fate) -> Vec<(u64, Fate)> {
+pub(super) fn put_back(
+    tenure: &mut Tenure,
+    route: u32,
+    jobs: Vec<Job>,
+    fate: Fate,
+) -> Vec<(u64, Fate)> {
     let mut fates = Vec::with_capacity(jobs.len());
     for job in jobs {
         fates.push((job.seq, fate));

@@ -111,6 +111,8 @@ pub(crate) struct Board {
     parked: AtomicU64,
     skipped: AtomicU64,
     joined: AtomicBool,
+    /// When the group last said what is ours, or a lane last ceased to be: a consumer without lanes is idle from then on.
+    since: Mutex<Instant>,
     /// A lane began or ceased to be idle.
     pub(crate) changed: Notify,
 }
@@ -163,6 +165,7 @@ impl Board {
             parked: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             joined: AtomicBool::new(false),
+            since: Mutex::new(Instant::now()),
             changed: Notify::new(),
         }
     }
@@ -216,7 +219,10 @@ impl Board {
     }
 
     pub(crate) fn remove(&self, lane: &LaneId) {
-        self.lanes().remove(lane);
+        if self.lanes().remove(lane).is_some() {
+            // Others may be about to come in its place: the children of a shard that was split.
+            self.touch();
+        }
         self.changed.notify_waiters();
         self.changed.notify_one();
     }
@@ -249,8 +255,19 @@ impl Board {
             .collect()
     }
 
+    fn since(&self) -> MutexGuard<'_, Instant> {
+        self.since
+            .lock()
+            .expect("nothing panics while it holds a moment")
+    }
+
+    fn touch(&self) {
+        *self.since() = Instant::now();
+    }
+
     /// The group is joined: from now on a consumer without lanes has nothing to do.
     pub(crate) fn joined(&self) {
+        self.touch();
         self.joined.store(true, Ordering::Release);
         self.changed.notify_waiters();
         self.changed.notify_one();
@@ -270,15 +287,16 @@ impl Board {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let joined = self.joined.load(Ordering::Acquire);
-            if joined && self.idle_since(Instant::now()).is_some() {
+            if joined && self.idle_since().is_some() {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Since when nothing happens in any lane; `None` while something does. `start` where there is no lane.
-    pub(crate) fn idle_since(&self, start: Instant) -> Option<Instant> {
+    /// Since when nothing happens in any lane, and none came or went; `None` while something does.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let start = *self.since();
         self.lanes().values().try_fold(start, |latest, status| {
             matches!(status.state, LaneState::Idle | LaneState::Held(_))
                 .then(|| latest.max(status.since))
@@ -321,5 +339,38 @@ impl Board {
                 .collect(),
             has_joined: self.joined.load(Ordering::Acquire),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that worked for hours has nothing to do for a moment while its only lane gives way to others.
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_is_idle_from_the_last_time_on_that_a_lane_came_or_went() {
+        let hour = Duration::from_secs(3_600);
+        let board = Board::new("readers", Guarantee::AtLeastOnce);
+        let (parent, child) = (LaneId::new("nouns", "0"), LaneId::new("nouns", "1"));
+        board.begin(&parent);
+        board.joined();
+        tokio::time::advance(hour).await;
+        assert_eq!(board.idle_since(), None);
+        board.remove(&parent);
+        let gone = Instant::now();
+        assert_eq!(board.idle_since(), Some(gone));
+        tokio::time::advance(hour).await;
+        // What is not there can't go.
+        board.remove(&parent);
+        assert_eq!(board.idle_since(), Some(gone));
+        board.joined();
+        assert_eq!(board.idle_since(), Some(Instant::now()));
+        board.begin(&child);
+        assert_eq!(board.idle_since(), None);
+        board.set(&child, LaneState::Idle);
+        tokio::time::advance(hour).await;
+        assert_eq!(board.idle_since(), Some(Instant::now() - hour));
+        board.remove(&child);
+        assert_eq!(board.idle_since(), Some(Instant::now()));
     }
 }

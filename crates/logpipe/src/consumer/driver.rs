@@ -26,8 +26,8 @@ struct Driver<S: Store> {
     tasks: JoinSet<Exit>,
     lanes: HashMap<LaneId, Running>,
     names: HashMap<Id, LaneId>,
-    /// Since when the group is joined.
-    joined: Option<Instant>,
+    /// The group has said what is ours.
+    is_joined: bool,
     /// Set once: by when all lanes have to be drained.
     draining: Option<Instant>,
     failure: Option<Error>,
@@ -62,7 +62,7 @@ pub(super) async fn drive<S: Store>(
         tasks: JoinSet::new(),
         lanes: HashMap::new(),
         names: HashMap::new(),
-        joined: None,
+        is_joined: false,
         draining: None,
         failure: None,
         unwanted: Vec::new(),
@@ -76,7 +76,7 @@ pub(super) async fn drive<S: Store>(
             Some(exit) = driver.tasks.join_next_with_id() => driver.ended(exit),
             event = shared.source.event() => driver.follow(event).await,
             () = shared.quota.reached() => driver.drain(),
-            () = idle(&shared, driver.joined, idle_timeout) => {
+            () = idle(&shared, driver.is_joined, idle_timeout) => {
                 info!(consumer = shared.group, "idle: nothing happened for the time that was asked for");
                 driver.drain();
             }
@@ -154,15 +154,15 @@ pub(super) async fn drive<S: Store>(
 }
 
 /// Resolves when nothing happened for that long.
-async fn idle<S: Store>(shared: &Shared<S>, joined: Option<Instant>, timeout: Option<Duration>) {
-    let (Some(joined), Some(timeout)) = (joined, timeout) else {
+async fn idle<S: Store>(shared: &Shared<S>, is_joined: bool, timeout: Option<Duration>) {
+    let (true, Some(timeout)) = (is_joined, timeout) else {
         return std::future::pending().await;
     };
     loop {
         let changed = shared.board.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        match shared.board.idle_since(joined) {
+        match shared.board.idle_since() {
             None => changed.await,
             Some(since) => {
                 tokio::select! {
@@ -210,7 +210,7 @@ impl<S: Store> Driver<S> {
     }
 
     fn joined(&mut self) {
-        self.joined.get_or_insert_with(Instant::now);
+        self.is_joined = true;
         self.shared.board.joined();
     }
 
@@ -223,7 +223,7 @@ impl<S: Store> Driver<S> {
         }
         let is_ours = |running: &Running| !running.is_lost || running.next.is_some();
         if !self.lanes.values().any(is_ours) {
-            self.joined = None;
+            self.is_joined = false;
             self.shared.board.parted();
         }
     }

@@ -444,6 +444,25 @@ impl Lanes for Streams {
         Box::pin(Streams::resolve_for(self, Some(group), lane, start))
     }
 
+    fn finishing(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
+        let lane = lane.clone();
+        Box::pin(async move {
+            let has_children = |listing: &Listing| {
+                let mut parents = listing.iter().flat_map(|shard| &shard.parents);
+                parents.any(|parent| parent == lane.shard())
+            };
+            let known = self.shards.recent(lane.topic()).await;
+            if matches!(&known, Ok(Some(listing)) if has_children(listing)) {
+                return Ok(());
+            }
+            match self.shards.fresh(lane.topic()).await {
+                // Whoever may no longer list the shards gets none, and the lane is settled all the same.
+                Err(failed) if failed.error.is_retriable() => Err(failed.error),
+                _ => Ok(()),
+            }
+        })
+    }
+
     fn leaving(&self, group: &str) -> BoxFuture<'_, Result<()>> {
         let group = group.to_owned();
         Box::pin(async move {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -56,6 +56,12 @@ pub(crate) trait Lanes: Send + Sync + 'static {
         lane: &LaneId,
         start: &Start,
     ) -> BoxFuture<'static, Result<Cursor>>;
+
+    /// A lane is about to be finished: returns once [`Lanes::listing`] has the lanes that follow it, if there are any.
+    fn finishing(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
+        let _ = lane;
+        Box::pin(async { Ok(()) })
+    }
 
     /// This member leaves the group in good order: writes what is remembered of it.
     fn leaving(&self, group: &str) -> BoxFuture<'_, Result<()>> {
@@ -108,6 +114,10 @@ struct Inner<L> {
     unclaimed: AtomicBool,
     /// Look at the group now.
     poke: Notify,
+    /// The number of the look that was last begun.
+    looks: AtomicU64,
+    /// The number of the one that last went well.
+    looked: watch::Sender<u64>,
     /// Held for as long as the member lives.
     lock: Mutex<Option<fs::File>>,
 }
@@ -133,6 +143,8 @@ impl<L: Lanes> Member<L> {
             listeners: AtomicUsize::new(0),
             unclaimed: AtomicBool::new(false),
             poke: Notify::new(),
+            looks: AtomicU64::new(0),
+            looked: watch::Sender::new(0),
             lock: Mutex::new(Some(lock)),
         });
         let heart = tokio::spawn(inner.clone().beat());
@@ -197,8 +209,12 @@ impl<L: Lanes> Inner<L> {
         let mut is_reachable = true;
         loop {
             news.borrow_and_update();
+            let number = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
             match self.look(&mut registered).await {
-                Ok(()) => is_reachable = true,
+                Ok(()) => {
+                    is_reachable = true;
+                    self.looked.send_replace(number);
+                }
                 Err(error) => {
                     self.could_not_look(error, std::mem::replace(&mut is_reachable, false))
                         .await;
@@ -473,7 +489,18 @@ impl<L: Lanes> Source for Member<L> {
 
     fn finish(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
         let lane = lane.clone();
-        Box::pin(async move { self.inner.give_up(&lane, true).await })
+        Box::pin(async move {
+            let inner = &self.inner;
+            inner.parts.lanes.finishing(&lane).await?;
+            let mut looked = inner.looked.subscribe();
+            inner.give_up(&lane, true).await?;
+            // Where lanes that follow this one fall to us, that is said before this returns, so that a consumer that has
+            // no other lane does not look idle in between.
+            let last = inner.looks.load(Ordering::SeqCst);
+            // The sender lives as long as the member.
+            let _ = looked.wait_for(|look| *look > last).await;
+            Ok(())
+        })
     }
 
     fn alive(&self, lane: &LaneId) {

@@ -1,14 +1,17 @@
 //! What did handlers do, and is everything that is stored of it true? A table without a unique key, and what must hold.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logpipe::Cx;
-use logpipe::store::Sqlite;
+use logpipe::record::Cursor;
+use logpipe::sink::Sent;
 use logpipe::store::sqlite::sqlx::{self, SqlitePool};
+use logpipe::store::{Administration, Sqlite};
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::GROUP;
 use crate::shared::Note;
 
 /// One record that was handled.
@@ -80,6 +83,41 @@ pub async fn write(cx: &mut Cx<Sqlite>, note: &Note, by: &str) -> logpipe::Resul
         .execute(cx.tx())
         .await?;
     Ok(())
+}
+
+/// The cursors that are stored, by shard.
+pub async fn cursors(pool: &SqlitePool) -> BTreeMap<String, String> {
+    let rows = sqlx::query_as("select shard, cursor from logpipe_lanes").fetch_all(pool);
+    rows.await.unwrap().into_iter().collect()
+}
+
+/// The numbers of the records that the stored positions call settled; a record's number is its place in `sent`.
+pub async fn settled(store: &Sqlite, pool: &SqlitePool, sent: &[Sent]) -> BTreeSet<i64> {
+    let lanes = store.lanes(Some(GROUP)).await.unwrap();
+    let above: Vec<(String, String)> = sqlx::query_as(
+        "select l.shard, s.position from logpipe_settled s join logpipe_lanes l on l.id = s.lane",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let is_settled = |sent: &Sent| {
+        let lane = lanes.iter().find(|stored| stored.lane == sent.lane);
+        let is_below = lane.is_some_and(|stored| match &stored.cursor {
+            Cursor::Start => false,
+            Cursor::After(position) => sent.position <= *position,
+            Cursor::Closed => true,
+            other => panic!("a shard that was read stands at {other}"),
+        });
+        let is_it = |(shard, position): &(String, String)| {
+            shard == sent.lane.shard() && *position == sent.position.to_string()
+        };
+        is_below || above.iter().any(is_it)
+    };
+    let numbers = (0..).zip(sent);
+    numbers
+        .filter(|(_, sent)| is_settled(sent))
+        .map(|(number, _)| number)
+        .collect()
 }
 
 /// Every record up to `count` once, and each key's in their order.

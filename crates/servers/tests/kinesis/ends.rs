@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use logpipe::record::{Cursor, LaneId};
+use logpipe::record::LaneId;
 use logpipe::sink::Sent;
 use logpipe::source::Event;
+use logpipe::store::Sqlite;
 use logpipe::store::sqlite::sqlx::{self, SqlitePool};
-use logpipe::store::{Administration, Sqlite};
 use logpipe::{Consumer, Cx, Log};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::Semaphore;
@@ -111,30 +111,7 @@ impl Place {
 
     /// The numbers of the records that the stored positions call settled.
     async fn settled(&self) -> BTreeSet<i64> {
-        let lanes = self.store.lanes(Some(GROUP)).await.unwrap();
-        let above: Vec<(String, String)> = sqlx::query_as(
-            "select l.shard, s.position from logpipe_settled s join logpipe_lanes l on l.id = s.lane",
-        )
-        .fetch_all(&self.effects.pool)
-        .await
-        .unwrap();
-        let is_settled = |sent: &Sent| {
-            let lane = lanes.iter().find(|stored| stored.lane == sent.lane);
-            let is_below = lane.is_some_and(|stored| match &stored.cursor {
-                Cursor::Start => false,
-                Cursor::After(position) => sent.position <= *position,
-                other => panic!("a shard that goes on stands at {other}"),
-            });
-            let is_it = |(shard, position): &(String, String)| {
-                shard == sent.lane.shard() && *position == sent.position.to_string()
-            };
-            is_below || above.iter().any(is_it)
-        };
-        let numbers = (0..).zip(&self.sent);
-        numbers
-            .filter(|(_, sent)| is_settled(sent))
-            .map(|(number, _)| number)
-            .collect()
+        effects::settled(&self.store, &self.effects.pool, &self.sent).await
     }
 
     /// The numbers of the records that have an effect, each once.

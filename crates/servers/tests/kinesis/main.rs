@@ -5,6 +5,7 @@
 //! * `writes`: refusals in the middle of a request, answers that are lost, what can't be sent
 //! * `gaps`: retention, shards that are gone, permission that is withdrawn
 //! * `dead_letters`: what can't be handled, on a log without headers
+//! * `faults`: all of them at once, over a producer and a consumer
 //! * `processes`: killed, and told to end, between a shard and its children
 //! * `resharding`: splits and merges under load
 //! * `ends`: idle, after so many records, on a signal, with a rebalance in the middle
@@ -13,6 +14,7 @@ mod contract;
 mod dead_letters;
 mod effects;
 mod ends;
+mod faults;
 mod gaps;
 mod processes;
 mod reads;

@@ -45,7 +45,7 @@ pub(super) const RECORD_BYTES: usize = 1 << 20;
 /// What may queue; beyond it sends are refused.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// How long a record is tried again that the service refuses.
+/// How long a record is tried again that the service refuses, from its first try on.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Outcome = Result<Sent, SendError>;
@@ -260,7 +260,8 @@ struct Item {
     partition_key: String,
     value: Bytes,
     tries: u32,
-    since: Instant,
+    /// When it was first tried: what it waited in the queue before is not the service's doing.
+    since: Option<Instant>,
 }
 
 impl Item {
@@ -306,7 +307,6 @@ impl Writer {
     fn accept(&mut self, request: Request) {
         let batch = self.next_batch;
         self.next_batch += 1;
-        let now = Instant::now();
         let count = request.records.len();
         self.batches.insert(
             batch,
@@ -328,7 +328,7 @@ impl Writer {
                 partition_key,
                 value: record.value.unwrap_or_default(),
                 tries: 0,
-                since: now,
+                since: None,
             };
             match item.key.as_ref().map(|key| self.keys.get_mut(key)) {
                 Some(Some(behind)) => behind.push_back(item),
@@ -353,7 +353,10 @@ impl Writer {
             if bytes > BATCH_BYTES && !items.is_empty() {
                 break;
             }
-            items.extend(self.ready.pop_front());
+            items.extend(self.ready.pop_front().map(|mut item| {
+                item.since.get_or_insert_with(Instant::now);
+                item
+            }));
         }
         items
     }
@@ -435,7 +438,7 @@ impl Writer {
 
     /// Refused: it rests and goes again, and the later records of its key wait for it.
     fn again(&mut self, mut item: Item, why: String) {
-        if item.since.elapsed() >= PATIENCE {
+        if item.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
             let error = Error::unavailable(format!(
                 "{why}; it was tried for {} s on stream {}",
                 PATIENCE.as_secs(),
@@ -509,4 +512,68 @@ async fn put(api: Arc<Api>, stream: Arc<str>, items: Vec<Item>) -> Answer {
         .await;
     let answer = put.map_err(|error| api.explain("PutRecords", &stream, &error));
     (items, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kinesis::config::{BehaviorVersion, Config};
+
+    use super::*;
+
+    fn writer() -> Writer {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest());
+        let api = Api {
+            client: aws_sdk_kinesis::Client::from_conf(config.build()),
+            region: "nowhere".into(),
+            endpoint: None,
+        };
+        Writer {
+            api: Arc::new(api),
+            stream: "nouns".into(),
+            queued: Arc::default(),
+            batches: HashMap::new(),
+            next_batch: 0,
+            keys: HashMap::new(),
+            ready: VecDeque::new(),
+            resting: BTreeMap::new(),
+            next_rest: 0,
+        }
+    }
+
+    fn throttled() -> Failed {
+        Failed {
+            class: Class::Throttled,
+            error: Error::unavailable("slower"),
+        }
+    }
+
+    /// A record that stood in line behind others is not given up at the first refusal for that.
+    #[tokio::test(start_paused = true)]
+    async fn patience_begins_with_the_first_try() {
+        let mut writer = writer();
+        let (answer, mut results) = oneshot::channel();
+        writer.accept(Request {
+            records: vec![NewRecord {
+                key: None,
+                headers: Vec::new(),
+                value: Some(Bytes::from_static(b"x")),
+                timestamp: None,
+            }],
+            answer,
+        });
+        tokio::time::advance(2 * PATIENCE).await;
+        let items = writer.fill();
+        writer.answered(items, Err(throttled()));
+        assert!(results.try_recv().is_err(), "given up at the first refusal");
+
+        tokio::time::advance(PATIENCE).await;
+        writer.wake();
+        let items = writer.fill();
+        writer.answered(items, Err(throttled()));
+        let mut results = results.try_recv().unwrap();
+        let Some(Err(SendError::NotWritten(error))) = results.pop() else {
+            panic!("it was never written");
+        };
+        assert!(error.to_string().contains("for 60 s"), "{error}");
+    }
 }

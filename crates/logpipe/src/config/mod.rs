@@ -51,6 +51,8 @@ pub use kinesis::Kinesis;
 pub use log::{Backend, Log};
 pub use producer::{Format, Producer};
 pub use secret::Secret;
+#[cfg(feature = "kinesis")]
+pub(crate) use secret::without_user;
 pub use store::Store;
 pub use table::{Key, keys, markdown, schema};
 
@@ -236,11 +238,11 @@ pub struct Setting {
 
 impl Setting {
     fn new(key: Key, value: Value, origin: Origin) -> Self {
-        let is_hidden = key.secret && !value.is_null();
-        let value = if is_hidden {
-            secret::MASK.into()
-        } else {
-            value
+        let value = match value {
+            Value::Null => Value::Null,
+            _ if key.secret => secret::MASK.into(),
+            Value::String(text) => secret::without_user(&text).into(),
+            other => other,
         };
         Self { key, value, origin }
     }

@@ -1,5 +1,6 @@
 //! How does a secret stay out of logs, errors and listings?
 
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -59,13 +60,23 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 impl JsonSchema for Secret {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Secret".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "writeOnly": true })
     }
+}
+
+/// A text as it may be shown: of an address with a user and perhaps a password in front of the host, neither. Whatever is
+/// in front of an `@` is taken for them, for a password may hold what ends a host.
+pub(crate) fn without_user(text: &str) -> Cow<'_, str> {
+    let user = text.split_once("://").and_then(|(scheme, rest)| {
+        let at = rest.rfind('@')?;
+        Some(format!("{scheme}://{MASK}{}", &rest[at..]))
+    });
+    user.map_or(text.into(), Cow::from)
 }
 
 /// Whether a setting of a client holds a secret, by its name. A path to a key is taken for one too, which does no harm.
@@ -88,6 +99,21 @@ pub(super) fn names_a_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_user() {
+        for (address, shown) in [
+            ("http://127.0.0.1:4567", "http://127.0.0.1:4567"),
+            (
+                "http://jim:pw@127.0.0.1:4567/x",
+                "http://***@127.0.0.1:4567/x",
+            ),
+            ("https://jim:p/w@x@host", "https://***@host"),
+            ("jim@host", "jim@host"),
+        ] {
+            assert_eq!(without_user(address), shown);
+        }
+    }
 
     #[test]
     fn a_secret_is_told_to_nobody() {

@@ -323,6 +323,20 @@ fn settings_of_a_client_are_taken_from_everywhere_and_its_secrets_shown_nowhere(
 }
 
 #[test]
+fn an_address_is_never_shown_with_its_user() {
+    let loaded = Config::loader()
+        .environment(NOTHING)
+        .flag("kinesis.endpoint_url", "http://jim:hunter2@127.0.0.1:4567")
+        .load()
+        .unwrap();
+    let endpoint = loaded.config.kinesis.endpoint_url.as_deref();
+    assert_eq!(endpoint, Some("http://jim:hunter2@127.0.0.1:4567"));
+    let told = format!("{loaded:?}");
+    assert!(told.contains("http://***@127.0.0.1:4567"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
 fn the_schema_for_editors_is_fresh() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),

@@ -16,6 +16,7 @@ use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
 
 use super::Settings;
+use crate::config::without_user;
 use crate::{Error, Result};
 
 /// A call that takes longer has failed.
@@ -26,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) struct Api {
     pub client: Client,
     pub region: String,
-    /// Where it is not the region's own.
+    /// Where it is not the region's own, as it may be shown.
     pub endpoint: Option<String>,
 }
 
@@ -75,7 +76,10 @@ impl Api {
         Ok(Self {
             client,
             region,
-            endpoint: config.endpoint_url().map(str::to_owned).or(of_service),
+            endpoint: config
+                .endpoint_url()
+                .or(of_service.as_deref())
+                .map(|endpoint| without_user(endpoint).into_owned()),
         })
     }
 

@@ -16,13 +16,14 @@ mod sink;
 mod streams;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
 use crate::clock::Clock;
-use crate::config::Secret;
+use crate::config::{Secret, without_user};
 use crate::db::Shared;
 use crate::lease::member::{Member, Parts};
 use crate::lease::table::{self, Locks};
@@ -37,7 +38,7 @@ use streams::{Streams, need};
 
 /// How Kinesis is reached. What is left out is what the AWS SDK finds: `AWS_*` variables, profiles, the role of a host or
 /// container.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Settings {
     /// The region, as `eu-west-1`.
@@ -53,6 +54,20 @@ pub struct Settings {
     pub leases: Option<PathBuf>,
     /// Measures leases.
     pub clock: Clock,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint_url = self.endpoint_url.as_deref().map(without_user);
+        f.debug_struct("Settings")
+            .field("region", &self.region)
+            .field("endpoint_url", &endpoint_url)
+            .field("profile", &self.profile)
+            .field("credentials", &self.credentials)
+            .field("leases", &self.leases)
+            .field("clock", &self.clock)
+            .finish()
+    }
 }
 
 /// An access key.

@@ -159,6 +159,19 @@ async fn what_is_not_there_is_named_with_what_to_do() {
     );
     assert!(error.contains("AWS_ENDPOINT_URL"), "{error}");
 
+    // Who asks there, with what password, is nobody else's business.
+    let named = nobody.replace("://", "://jim:hunter2@");
+    let named = logpipe::kinesis::Kinesis::open(bed.settings().endpoint_url(named))
+        .await
+        .unwrap();
+    let told = format!(
+        "{} {}",
+        named.describe(),
+        named.lanes(STREAM).await.err().unwrap()
+    );
+    assert!(told.contains("://***@127.0.0.1"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+
     let without = logpipe::kinesis::Settings::new()
         .region("us-east-1")
         .endpoint_url(bed.server.endpoint())

@@ -163,7 +163,9 @@ pub trait Source: Send + Sync {
     /// Gives a lane up: it is drained and its position is stored. Only now may another member get it.
     fn release(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>>;
 
-    /// A lane that ended is settled to its last record and `Closed` is stored. Only now may its children be assigned.
+    /// A lane that ended is settled to its last record and `Closed` is stored. Only now may its children be assigned; those
+    /// that fall to this member at once are what [`Source::event`] returns next when this returns, so that a consumer whose
+    /// only lane it was does not look idle in between.
     fn finish(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>>;
 
     /// Says that the lane's work goes on, or has ended. A source that renews leases renews only those of lanes that were

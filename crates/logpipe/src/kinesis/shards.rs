@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// How old a list may be. A split is noticed earlier, by whoever reads a shard to its end.
 const REFRESH: Duration = Duration::from_secs(30);
 
+/// How old one may be that lacks what others know of.
+const OUTDATED: Duration = Duration::from_secs(1);
+
 /// How often a call that the service throttled is tried again at once.
 const TRIES: u32 = 5;
 
@@ -82,6 +85,14 @@ impl Shards {
                 }
                 Ok(listing)
             }
+        }
+    }
+
+    /// Asks in the background, unless it was just asked: others know of shards that are not in the list.
+    pub(super) fn outdated(self: &Arc<Self>, stream: &str) {
+        let asked = self.known().get(stream).map(|known| known.asked);
+        if asked.is_some_and(|asked| asked.elapsed() >= OUTDATED) {
+            self.refresh(stream);
         }
     }
 

@@ -463,6 +463,10 @@ impl Lanes for Streams {
         })
     }
 
+    fn outdated(&self, topic: &str) {
+        self.shards.outdated(topic);
+    }
+
     fn leaving(&self, group: &str) -> BoxFuture<'_, Result<()>> {
         let group = group.to_owned();
         Box::pin(async move {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::table::{self, HEARTBEAT, Locks};
-use super::{LogLane, Membership, Moment, Peer, TERM};
+use super::{LogLane, Membership, Moment, Peer, Row, TERM, View};
 use crate::clock::Clock;
 use crate::db::Shared;
 use crate::offsets::fenced;
@@ -61,6 +61,11 @@ pub(crate) trait Lanes: Send + Sync + 'static {
     fn finishing(&self, lane: &LaneId) -> BoxFuture<'_, Result<()>> {
         let _ = lane;
         Box::pin(async { Ok(()) })
+    }
+
+    /// The group finished a lane of this topic, and [`Lanes::listing`] has none that follows it: somebody else knows more.
+    fn outdated(&self, topic: &str) {
+        let _ = topic;
     }
 
     /// This member leaves the group in good order: writes what is remembered of it.
@@ -246,7 +251,7 @@ impl<L: Lanes> Inner<L> {
             self.parts.locks.clone(),
         );
         let mut next = membership.clone();
-        let (next, step, topics, was_registered) = self
+        let (next, step, topics, was_registered, outdated) = self
             .parts
             .groups
             .write(move |table| {
@@ -269,15 +274,19 @@ impl<L: Lanes> Inner<L> {
                         };
                         table::register(table, &group, &me, now.wall).await?;
                     }
+                    let outdated = outdated(&view);
                     let topics = view.members.into_iter().flat_map(|member| member.topics);
                     let topics: BTreeSet<String> = topics.collect();
-                    Ok((next, step, topics, is_due || is_news))
+                    Ok((next, step, topics, is_due || is_news, outdated))
                 })
             })
             .await?;
         *membership = next;
         drop(membership);
 
+        for topic in outdated {
+            self.parts.lanes.outdated(&topic);
+        }
         *self.topics() = topics;
         if was_registered {
             *registered = Some(now.up);
@@ -399,6 +408,22 @@ impl<L: Lanes> Inner<L> {
             false => Err(fenced(&refused)),
         }
     }
+}
+
+/// Topics with a lane that the group finished and that none follows: whoever finished it knew of those that do, and may
+/// have died with that.
+fn outdated(view: &View) -> BTreeSet<String> {
+    let parents: BTreeSet<&LaneId> = view.lanes.values().flat_map(|log| &log.parents).collect();
+    let is_listed = |(lane, row): &(&LaneId, &Row)| {
+        let listed = view.lanes.get(*lane);
+        listed.is_some_and(|log| log.incarnation == row.incarnation)
+    };
+    let finished = view.rows.iter().filter(|(_, row)| row.finished);
+    finished
+        .filter(is_listed)
+        .filter(|(lane, _)| !parents.contains(lane))
+        .map(|(lane, _)| lane.topic().to_owned())
+        .collect()
 }
 
 /// Counts a call of `event` that waits, for as long as it does.

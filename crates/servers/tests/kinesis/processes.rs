@@ -32,6 +32,9 @@ const LIFE: Duration = Duration::from_secs(120);
 /// database and to kill.
 const LISTING: Duration = Duration::from_secs(3);
 
+/// Less than the time between two looks at a stream where nothing seems to have changed.
+const NOTICE: Duration = Duration::from_secs(20);
+
 const KEYS: i64 = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,9 +145,9 @@ async fn cursor(effects: &Effects, shard: &str) -> Option<String> {
 
 /// Who handled records of this shard last.
 async fn reader_of(effects: &Effects, shard: &str) -> Option<String> {
-    let all = effects.all().await.into_iter();
-    let of = all.filter(|effect| effect.shard == shard);
-    of.last().map(|effect| effect.by)
+    let mut all = effects.all().await.into_iter();
+    all.rfind(|effect| effect.shard == shard)
+        .map(|effect| effect.by)
 }
 
 /// Lets these shards be opened, each of which is settled to the end of its parents by then.
@@ -236,7 +239,12 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
     assert_open(&effects, &[&merged], &last, &opening).await;
     kill(&mut processes, &opening.by);
     drop(opening);
-    admit(&mut gate, &effects, &[&merged], &last).await;
+    // Who is left did not read the parent, and learns from the group that it has children.
+    let parents = [&*merged];
+    let admitted = admit(&mut gate, &effects, &parents, &last);
+    tokio::time::timeout(NOTICE, admitted)
+        .await
+        .expect("the children are noticed before the next regular look at the stream");
 
     let sent = sending.stop().await;
     until_stored("all is handled", async || {

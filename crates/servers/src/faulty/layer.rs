@@ -216,12 +216,14 @@ where
         let asked: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let round_trip = self.faults.state().round_trip;
         tokio::time::sleep(round_trip / 2).await;
+        // Counted before it waits, so that who counts knows that it does.
+        let fate = self.fate(&action, &asked);
         let delay = self.faults.state().delayed.get(&*action).copied();
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }
 
-        let answer = match self.fate(&action, &asked) {
+        let answer = match fate {
             Fate::Fail(code) => failure(code),
             Fate::Serve => match &*action {
                 "ListShards" => self.list_shards(head, asked).await?,

@@ -1,12 +1,16 @@
 //! Does what can't be handled get to the dead-letter stream whole, on a log without headers, and before the position moves?
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use logpipe::record::{Cursor, Position, Record};
 use logpipe::sink::{NewRecord, Sent};
 use logpipe::source::Backend;
+use logpipe::store::sqlite::sqlx::{self, SqlitePool};
 use logpipe::store::{Administration, Sqlite};
 use logpipe::{Broker, Consumer, Cx, Error, Log, Store};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::shared::{self, IDLE, Note, Running, Seen, until};
 use crate::{Bed, GROUP, STREAM, read_all, soon};
@@ -189,10 +193,6 @@ async fn waits_for_the_acknowledgement(in_sql: bool) {
     assert!(why.contains("allow kinesis:PutRecords"), "{why}");
     assert!(why.contains(&sent[1].position.to_string()), "{why}");
     assert_eq!(position().await, before);
-    // Nobody waits for the topic with a transaction open: the file is anybody's.
-    if in_sql {
-        sqlite.lanes(None).await.unwrap();
-    }
     let held = running.stop().await;
     assert_eq!((held.handled, held.parked), (1, 0));
     assert_eq!(position().await, before);
@@ -210,6 +210,34 @@ async fn waits_for_the_acknowledgement(in_sql: bool) {
     let written = letters(&bed).await;
     assert_eq!(written.len(), 2);
     assert!(written.iter().all(|(_, _, value)| *value == note("b", -1)));
+}
+
+/// A transaction of SQLite holds the whole file, and a topic may take minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_write_to_the_database_while_the_topic_has_not_answered() {
+    let bed = bed().await;
+    send(&bed, Some("a"), &note("a", -1)).await;
+    let file = bed.folder.path().join("app.db");
+    let sqlite = Sqlite::open(&file).await.unwrap();
+    let faults = bed.server.faults();
+    let before = faults.calls("PutRecords");
+    faults.delay("PutRecords", Duration::from_secs(6));
+    let running = Running::start(consumer(&bed, sqlite, &Seen::default()));
+    until("the dead letter is on its way", || {
+        faults.calls("PutRecords") > before
+    })
+    .await;
+    let parked = || running.monitor.health().consumers[0].parked;
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .busy_timeout(Duration::from_secs(2));
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let written = sqlx::query("create table others (number integer)").execute(&pool);
+    written.await.expect("nobody holds the file");
+    assert_eq!(parked(), 0);
+    until("it is parked", || parked() == 1).await;
+    assert_eq!(running.stop().await.parked, 1);
+    assert_eq!(letters(&bed).await.len(), 1);
 }
 
 /// A record that the stream took has no room for what a dead letter adds: held, and never passed over.

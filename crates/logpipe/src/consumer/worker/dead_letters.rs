@@ -26,10 +26,6 @@ impl<S: Store> Worker<S> {
         route: u32,
         mut jobs: Vec<Job>,
     ) -> Step<Option<Vec<Job>>> {
-        let shared = self.shared.clone();
-        let Some(topic) = &shared.dead_letters else {
-            return Ok(Some(jobs));
-        };
         let letters: Vec<_> = jobs
             .iter_mut()
             .filter_map(unwritten)
@@ -38,6 +34,10 @@ impl<S: Store> Worker<S> {
         if letters.is_empty() {
             return Ok(Some(jobs));
         }
+        let shared = self.shared.clone();
+        let Some(topic) = &shared.dead_letters else {
+            return Ok(Some(jobs));
+        };
         let sending = topic.send(&shared.group, letters);
         let mut results = self.pulse.guard(sending).await?.into_iter();
         let (mut refused, mut trouble) = (None, None);

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 93bfd10878f9e353ae87857c 251db182f88117c8a8043e6b
+// digest: 5d575e2a6a857b719cd2c529 cbd516ae0027c89619f617f5
 
 //! `order`: its versions, and what handles them.
 
@@ -99,7 +99,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `order`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1> {
     /// `schemas/order.v1.json`
     pub v1: V1,

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: eda8d875356cd2ea7deddc46 c6efcd543aa06d2d5be0548c
+// digest: ac452cfdd5d0ad82aa14b79b 5381f855a14590120bddd514
 
 //! `person`: its versions, and what handles them.
 
@@ -118,7 +118,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `person`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1, V2> {
     /// `schemas/person.v1.json`
     pub v1: V1,

@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d3e3f2c6ed395b0cd5b4e50d bc440e4d1cdbb544884019b2
+// digest: 085a117d3c49dd331fc0f671 ce76f659c409070aeb2f7de2
 
 //! `place`: its versions, and what handles them.
 
@@ -99,7 +99,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `place`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1> {
     /// `schemas/place.v1.json`
     pub v1: V1,

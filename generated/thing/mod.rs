@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cc3fc52f0d7f64d75c130058 aa34b75388ddc132b2b253cc
+// digest: 2469c05dc98cf95922c1a45d 9592c63ad444233804b23da6
 
 //! `thing`: its versions, and what handles them.
 
@@ -99,7 +99,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `thing`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1> {
     /// `schemas/thing.v1.json`
     pub v1: V1,

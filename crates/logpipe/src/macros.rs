@@ -104,12 +104,7 @@ macro_rules! wire {
                 &self,
                 writer: &mut W,
             ) -> ::core::result::Result<(), $crate::codec::Fault> {
-                $crate::codec::table::write(
-                    writer,
-                    Self::NAMES,
-                    &$crate::members!($($presence(&self.$field))*),
-                    &$crate::codec::table::$unknown $((&self.$keep))?,
-                )
+                $crate::codec::table::write(self, writer)
             }
 
             fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
@@ -127,8 +122,16 @@ macro_rules! wire {
                         return ::core::result::Result::Err(fault);
                     }
                 )+)?
-                $crate::codec::table::check(
-                    Self::NAMES,
+                $crate::codec::table::check(self)
+            }
+        }
+
+        impl $crate::codec::table::Table for $name {
+            fn show<V: $crate::codec::table::Visit>(
+                &self,
+                visit: V,
+            ) -> ::core::result::Result<(), $crate::codec::Fault> {
+                visit.visit(
                     &$crate::members!($($presence(&self.$field))*),
                     &$crate::codec::table::$unknown $((&self.$keep))?,
                 )

@@ -108,12 +108,14 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
         quote!(Some(#indices) => <super::#module::Any as ::logpipe::Versions>::decode(version, body).map(Self::#variant),)
     });
     let docs = docs::lines(&["Any message of this crate, for a loop of your own."]);
-    let routes = heads.iter().map(|message| {
-        let module = format_ident!("{}", message.rust);
-        quote!((
-            <super::#module::Any as ::logpipe::Versions>::TYPE,
-            <super::#module::Any as ::logpipe::Versions>::VERSIONS,
-        ))
+    // Said again, not taken from each `Any`: that would be two more constants of each type for the compiler to look up.
+    let routes = groups.iter().map(|versions| {
+        let versions = &catalog.messages[versions.clone()];
+        let wire = &versions[0].wire;
+        let numbers = versions
+            .iter()
+            .map(|message| Literal::u32_unsuffixed(message.version));
+        quote!((#wire, &[#(#numbers),*]))
     });
     // Without schemas there is no message to seal.
     let (format, producer_id) = match heads.is_empty() {

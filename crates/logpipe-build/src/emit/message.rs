@@ -247,7 +247,6 @@ fn closures(versions: &[Message]) -> Item {
         .unzip();
     Item::Rust(quote! {
         #docs
-        #[derive(Debug, Clone, Copy)]
         pub struct Handlers<#(#params),*> { #(#fields)* }
     })
 }

@@ -429,35 +429,63 @@ pub fn read<'a, R: Reader<'a>, I: Incoming, O: Others>(
     Ok((I::take(places, names, 0)?, others))
 }
 
+/// What a table expands to for the way out: its members, once for all that goes over them, for each tuple more is one
+/// more that the compiler has to make sense of.
+pub trait Table: Wire {
+    /// Shows the members.
+    fn show<V: Visit>(&self, visit: V) -> Result<(), Fault>;
+}
+
+/// What goes over the members of an object.
+pub trait Visit {
+    /// Is shown them.
+    fn visit(self, members: &impl Outgoing, others: &impl Kept) -> Result<(), Fault>;
+}
+
 /// Writes an object.
 #[inline]
-pub fn write<W: Writer>(
-    writer: &mut W,
-    names: &'static [Name],
-    members: &impl Outgoing,
-    others: &impl Kept,
-) -> Result<(), Fault> {
-    let count = members.present() + others.kept().map_or(0, |kept| kept.len());
-    let mut object = writer.object(count)?;
-    members.write(writer, &mut object, names, 0)?;
-    for (name, value) in others.kept().into_iter().flatten() {
-        writer.member(&mut object, name)?;
-        value.write(writer).map_err(Fault::entry)?;
+pub fn write<T: Table, W: Writer>(object: &T, writer: &mut W) -> Result<(), Fault> {
+    struct Writing<'w, W> {
+        writer: &'w mut W,
+        names: &'static [Name],
     }
-    writer.end_object(object)
+
+    impl<W: Writer> Visit for Writing<'_, W> {
+        #[inline]
+        fn visit(self, members: &impl Outgoing, others: &impl Kept) -> Result<(), Fault> {
+            let Self { writer, names } = self;
+            let count = members.present() + others.kept().map_or(0, |kept| kept.len());
+            let mut object = writer.object(count)?;
+            members.write(writer, &mut object, names, 0)?;
+            for (name, value) in others.kept().into_iter().flatten() {
+                writer.member(&mut object, name)?;
+                value.write(writer).map_err(Fault::entry)?;
+            }
+            writer.end_object(object)
+        }
+    }
+
+    let names = T::NAMES;
+    object.show(Writing { writer, names })
 }
 
 /// The rules within an object's members.
 #[inline]
-pub fn check(
-    names: &'static [Name],
-    members: &impl Outgoing,
-    others: &impl Kept,
-) -> Result<(), Fault> {
-    members.check(names, 0)?;
-    let declared = |name: &String| names.iter().any(|declared| declared.as_str() == name);
-    if others.kept().is_some_and(|kept| kept.keys().any(declared)) {
-        return Err(Fault::invalid("a declared member among those that are not"));
+pub fn check<T: Table>(object: &T) -> Result<(), Fault> {
+    struct Checking(&'static [Name]);
+
+    impl Visit for Checking {
+        #[inline]
+        fn visit(self, members: &impl Outgoing, others: &impl Kept) -> Result<(), Fault> {
+            let Self(names) = self;
+            members.check(names, 0)?;
+            let declared = |name: &String| names.iter().any(|declared| declared.as_str() == name);
+            if others.kept().is_some_and(|kept| kept.keys().any(declared)) {
+                return Err(Fault::invalid("a declared member among those that are not"));
+            }
+            Ok(())
+        }
     }
-    Ok(())
+
+    object.show(Checking(T::NAMES))
 }

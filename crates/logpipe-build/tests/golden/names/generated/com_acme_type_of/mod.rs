@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c4cbd43655d793e14fdeb0d8 a1cd0474b2ba990233b261e5
+// digest: 6d3326908673b71f8bc2949d 3801965914aa762aab32be52
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -118,7 +118,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `x";}{Self}/'y'*/`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1, V2> {
     /// `schemas/com.acme.Type-of.v1.json`
     pub v1: V1,

@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ace4da7803bb870e2cf18dfd 000528de92a0a249c1e03fa6
+// digest: f0bcc50eff4a03cfa33dedb6 f2f51112ef47ad7bda8ca87e
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -99,7 +99,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `golden.Shapes`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1> {
     /// `schemas/shapes.v1.json`
     pub v1: V1,

@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d1d7e7c1f1bf1e55c0774924 c73cdbe055db06fa5d19fc8f
+// digest: 0d8cd448ecf1284873744b7a b3fb93b462d12ed6d4afca35
 
 //! `lossy`: its versions, and what handles them.
 
@@ -145,7 +145,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `lossy`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V2, V5, V6> {
     /// `schemas/lossy.v2.json`
     pub v2: V2,

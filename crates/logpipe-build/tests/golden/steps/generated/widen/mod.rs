@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 984c29d6c003af3bb058f424 b979d129ee018b19e07765ff
+// digest: 426a2092febca06fe9478704 2f15dac813e70e7fe90550ac
 
 //! `widen`: its versions, and what handles them.
 
@@ -118,7 +118,6 @@ impl<S: ::logpipe::Store, H: Handler<S>> ::logpipe::Dispatch<H, S> for Any {
 }
 
 /// A handler made of closures, one for each version of `widen`.
-#[derive(Debug, Clone, Copy)]
 pub struct Handlers<V1, V2> {
     /// `schemas/widen.v1.json`
     pub v1: V1,

@@ -1,5 +1,6 @@
 //! What user code is handed and how it is reached: the context, handlers, closures, routes.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(crate) struct Current {
     /// In a box, for it passes through many hands on its way.
     pub(crate) record: Box<Record>,
     /// Empty for a tombstone that does not say of what type it is.
-    pub(crate) message_type: Arc<str>,
+    pub(crate) message_type: Cow<'static, str>,
     pub(crate) version: u32,
     /// 1 for the first.
     pub(crate) attempt: u32,
@@ -77,7 +78,7 @@ impl Current {
                 headers: Vec::new(),
                 value: None,
             }),
-            message_type: Arc::default(),
+            message_type: Cow::Borrowed(""),
             version: 0,
             attempt: 0,
             exact: false,

@@ -1,9 +1,10 @@
 //! How the consumers are: what each lane does, which are held and why.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -106,7 +107,7 @@ pub(crate) struct Board {
     group: String,
     guarantee: Guarantee,
     lanes: Mutex<BTreeMap<LaneId, Status>>,
-    by_version: Mutex<BTreeMap<(Arc<str>, u32), u64>>,
+    by_version: Mutex<BTreeMap<(Cow<'static, str>, u32), u64>>,
     handled: AtomicU64,
     parked: AtomicU64,
     skipped: AtomicU64,
@@ -133,15 +134,15 @@ pub(crate) fn redrive_place() -> LaneId {
 /// What a transaction settled.
 #[derive(Default)]
 pub(crate) struct Tally {
-    pub(crate) handled: Vec<(Arc<str>, u32, u64)>,
+    pub(crate) handled: Vec<(Cow<'static, str>, u32, u64)>,
     pub(crate) parked: u64,
     pub(crate) skipped: u64,
 }
 
 impl Tally {
-    pub(crate) fn handled(&mut self, message_type: &Arc<str>, version: u32) {
+    pub(crate) fn handled(&mut self, message_type: &Cow<'static, str>, version: u32) {
         match self.handled.last_mut() {
-            Some((last, v, count)) if Arc::ptr_eq(last, message_type) && *v == version => {
+            Some((last, v, count)) if last == message_type && *v == version => {
                 *count += 1
             }
             _ => self.handled.push((message_type.clone(), version, 1)),

@@ -1,5 +1,6 @@
 //! Runs parked records again that somebody marked ready, in the order of their keys.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::{Result, Store};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Type and version of a record.
-type Version = (Arc<str>, u32);
+type Version = (Cow<'static, str>, u32);
 
 /// What came of asking.
 enum Redriven {

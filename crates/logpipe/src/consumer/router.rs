@@ -1,5 +1,6 @@
 //! Which route takes a record: from type and version to code, or to a rejection.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub(crate) struct Router<S: Store> {
 }
 
 struct Type {
-    name: Arc<str>,
+    name: Cow<'static, str>,
     known: &'static [u32],
     /// The handler of all versions.
     all: Option<u32>,
@@ -31,10 +32,29 @@ struct Type {
 /// Where a record goes.
 pub(crate) struct Classified {
     pub(crate) route: u32,
-    pub(crate) message_type: Arc<str>,
+    /// Borrowed where a route names it: what is shared by count would be fought over by all lanes, with each record.
+    pub(crate) message_type: Cow<'static, str>,
     pub(crate) version: u32,
     /// How it ends, where no handler needs to see it.
     pub(crate) decided: Option<Verdict>,
+}
+
+/// Where records of a type and version go that somebody handles.
+pub(crate) struct Routed {
+    message_type: &'static str,
+    version: u32,
+    route: u32,
+}
+
+impl Routed {
+    fn classified(&self) -> Classified {
+        Classified {
+            route: self.route,
+            message_type: Cow::Borrowed(self.message_type),
+            version: self.version,
+            decided: None,
+        }
+    }
 }
 
 impl<S: Store> Router<S> {
@@ -47,7 +67,7 @@ impl<S: Store> Router<S> {
             handlers.push(route.handler);
             let entry = types
                 .entry(route.message_type.to_owned())
-                .or_insert_with(|| Type::new(route.message_type, route.known));
+                .or_insert_with(|| Type::new(route.message_type.into(), route.known));
             let twice = match route.takes {
                 Takes::All => entry.all.replace(number).is_some() || !entry.one.is_empty(),
                 Takes::One(version) => {
@@ -86,7 +106,7 @@ impl<S: Store> Router<S> {
                 name.clone(),
                 Type {
                     ignored: true,
-                    ..Type::new(name, &[])
+                    ..Type::new(name.clone().into(), &[])
                 },
             );
         }
@@ -95,6 +115,28 @@ impl<S: Store> Router<S> {
 
     pub(crate) fn handler(&self, route: u32) -> Option<&Arc<dyn Erased<S>>> {
         self.handlers.get(usize::try_from(route).ok()?)
+    }
+
+    /// As [`classify`](Self::classify) a record as it was read, with what is remembered of the one before it: records of a
+    /// type and version come together, and to compare is quicker than to look up.
+    pub(crate) fn classify_next(&self, record: &Record, before: &mut Option<Routed>) -> Classified {
+        let peeked = record.value.as_deref().and_then(envelope::peek);
+        if let Some(routed) = before
+            && peeked == Some((routed.message_type, routed.version))
+        {
+            return routed.classified();
+        }
+        let classified = self.classify(record, false);
+        if let Cow::Borrowed(message_type) = classified.message_type
+            && classified.decided.is_none()
+        {
+            *before = Some(Routed {
+                message_type,
+                version: classified.version,
+                route: classified.route,
+            });
+        }
+        classified
     }
 
     /// `exact` reads the whole envelope, for a record whose canonical head was overruled by what followed.
@@ -188,9 +230,9 @@ impl<S: Store> Router<S> {
 }
 
 impl Type {
-    fn new(name: &str, known: &'static [u32]) -> Self {
+    fn new(name: Cow<'static, str>, known: &'static [u32]) -> Self {
         Self {
-            name: name.into(),
+            name,
             known,
             all: None,
             one: Vec::new(),
@@ -211,13 +253,13 @@ impl Classified {
     fn rejected(rejected: Rejected) -> Self {
         Self {
             route: NO_ROUTE,
-            message_type: Arc::default(),
+            message_type: Cow::Borrowed(""),
             version: 0,
             decided: Some(Verdict::Rejected(rejected.into())),
         }
     }
 
-    fn ignored(message_type: &Arc<str>, version: u32) -> Self {
+    fn ignored(message_type: &Cow<'static, str>, version: u32) -> Self {
         Self {
             route: NO_ROUTE,
             message_type: message_type.clone(),

@@ -59,7 +59,7 @@ impl<S: Store> Worker<S> {
         }
     }
 
-    fn arrival(&self, record: Record, now: Instant) -> Arrival<Content> {
+    fn arrival(&mut self, record: Record, now: Instant) -> Arrival<Content> {
         let lag = self.shared.settings.min_lag();
         let due = record.timestamp.filter(|_| !lag.is_zero()).map(|written| {
             let due = written.saturating_add(lag).unwrap_or(written);
@@ -67,7 +67,7 @@ impl<S: Store> Worker<S> {
             let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
             now + wait.min(lag)
         });
-        let classified = self.shared.router.classify(&record, false);
+        let classified = self.shared.router.classify_next(&record, &mut self.routed);
         Arrival {
             position: record.position.clone(),
             key: record.key.clone(),

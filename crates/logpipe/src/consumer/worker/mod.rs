@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 use self::pulse::Pulse;
 use super::Shared;
 use super::quota::Share;
-use super::router::Classified;
+use super::router::{Classified, Routed};
 use super::run::Job;
 use crate::error::Kind;
 use crate::fault::{self, Point};
@@ -104,6 +104,8 @@ pub(super) struct Worker<S: Store> {
     places: u64,
     share: Share,
     state: LaneState,
+    /// Where the record before went.
+    routed: Option<Routed>,
 }
 
 /// A claimed and opened lane.
@@ -145,6 +147,7 @@ impl<S: Store> Worker<S> {
             anew: 0,
             places: 0,
             state: LaneState::Starting,
+            routed: None,
         }
     }
 

@@ -184,6 +184,7 @@ fn run(
     let mut stuck = Vec::new();
     let mut fates = Vec::new();
     for &seq in seqs {
+        owner.lane.place(seq);
         let record = owner.lane.take(seq).expect("a record runs once at a time");
         owner.lane.give_back(seq, record);
         let key = log.records[record].1.clone();

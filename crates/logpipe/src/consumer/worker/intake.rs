@@ -78,7 +78,6 @@ impl<S: Store> Worker<S> {
                 record: Box::new(record),
                 classified,
                 exact: false,
-                counted: false,
             },
         }
     }

@@ -86,8 +86,6 @@ pub(super) struct Content {
     pub(super) record: Box<Record>,
     pub(super) classified: Classified,
     pub(super) exact: bool,
-    /// It has taken its place among the N records after which the consumer stops.
-    counted: bool,
 }
 
 pub(super) struct Worker<S: Store> {
@@ -305,6 +303,10 @@ impl<S: Store> Worker<S> {
             tenure.lane.resume();
             return Ok(());
         }
+        // What is held has no use for its places among the N records after which the consumer stops.
+        let places = tenure.lane.displace();
+        self.places = self.places.saturating_sub(places);
+        self.shared.quota.give_back(places);
         let is_quiet = tenure.lane.is_quiet();
         self.set(match &tenure.held {
             Some(why) if is_quiet => LaneState::Held(why.clone()),
@@ -416,7 +418,6 @@ impl Content {
                 decided: job.decided,
             },
             exact,
-            counted: true,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct ConsumerHealth {
     pub lanes: Vec<LaneHealth>,
     /// The group has said which lanes are ours. Not at the start, and not after all were lost, until it says so anew.
     pub has_joined: bool,
+    /// What redriving of parked records does, while there is something to redrive; [`LaneState::Waiting`] where it can't.
+    pub redriving: Option<LaneState>,
 }
 
 /// A snapshot of a lane.
@@ -73,15 +75,18 @@ pub enum LaneState {
 }
 
 impl Health {
-    /// Every consumer has joined its group, and no lane is held, stuck or waiting.
+    /// Every consumer has joined its group, no lane is held, stuck or waiting, and redriving is not waiting.
     pub fn is_well(&self) -> bool {
         if !self.consumers.iter().all(|consumer| consumer.has_joined) {
             return false;
         }
-        let mut lanes = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
-        lanes.all(|lane| {
+        let mut states = self.consumers.iter().flat_map(|consumer| {
+            let lanes = consumer.lanes.iter().map(|lane| &lane.state);
+            lanes.chain(&consumer.redriving)
+        });
+        states.all(|state| {
             matches!(
-                lane.state,
+                state,
                 LaneState::Starting | LaneState::Running | LaneState::Idle
             )
         })
@@ -320,6 +325,9 @@ impl Board {
                 })
                 .collect(),
             has_joined: self.joined.load(Ordering::Acquire),
+            redriving: lanes
+                .get(&redrive_place())
+                .map(|status| status.state.clone()),
         }
     }
 }

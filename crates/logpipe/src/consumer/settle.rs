@@ -302,7 +302,7 @@ impl<'a, S: Store> Settling<'a, S> {
             let seq = entry.job.seq;
             if entry.handled && handled == 1 {
                 let verdict = Verdict::Failed(Box::new(Reason {
-                    kind: "CommitRefused".into(),
+                    kind: Reason::COMMIT_REFUSED.into(),
                     text: error.to_string(),
                 }));
                 return (seq, self.fail(lane, entry.job, verdict, entry.route));

@@ -266,6 +266,9 @@ pub struct Reason {
 impl Reason {
     /// The kind of a record that is parked only because an older one of its key is.
     pub const QUEUED: &str = "Queued";
+
+    /// The kind of a record whose transaction can't be committed, as with a deferred constraint that does not hold.
+    pub const COMMIT_REFUSED: &str = "CommitRefused";
 }
 
 /// A parked record on its way back to its handler.

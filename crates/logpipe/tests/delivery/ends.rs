@@ -3,8 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use logpipe::store::Memory;
-use logpipe::{Consumer, Cx, Log, Service, Store, memory};
+use logpipe::health::LaneState;
+use logpipe::store::{Administration, Filter, Memory};
+use logpipe::{Consumer, Cx, Error, Log, Service, Store, memory};
 
 use crate::note::{Note, Note2, Note3, Seen, note};
 
@@ -84,4 +85,42 @@ async fn a_held_lane_leaves_its_places_to_the_others() {
     let outcome = ended.expect("it ends").unwrap();
     assert_eq!((outcome.handled, seen.all().len()), (10, 10));
     assert_eq!(outcome.held.len(), 1);
+}
+
+/// Idle means that nothing is in flight, and a parked record on its way back to its handler is.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_redrives_is_not_idle_and_says_what_is_in_the_way() {
+    let (log, store, seen) = (log(1), Memory::new(), Seen::default());
+    send(&log, &[note("a", 1)]).await;
+    let refusing = consumer(&log, &store)
+        .on(async |_: Note, _: &mut Cx<Memory>| Err(Error::park("not yet")))
+        .idle_timeout(IDLE);
+    assert_eq!(Service::new().with(refusing).run().await.unwrap().parked, 1);
+
+    let slow = consumer(&log, &store)
+        .on_with(seen.clone(), async |seen, note: Note, _cx| {
+            tokio::time::sleep(3 * IDLE).await;
+            seen.push(&note);
+            Ok(())
+        })
+        .idle_timeout(IDLE)
+        .set(|settings| settings.attempt_deadline_ms = 0);
+    let service = Service::new().with(slow);
+    let monitor = service.monitor();
+    let redriving = || monitor.health().consumers.remove(0).redriving;
+    let running = tokio::spawn(service.run());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(redriving(), None);
+    store.set_down(true);
+    store.redrive(&Filter::default()).await.unwrap_err();
+    tokio::time::sleep(2 * IDLE).await;
+    let state = redriving();
+    assert!(matches!(state, Some(LaneState::Waiting(_))), "{state:?}");
+    assert!(!monitor.health().is_well());
+    store.set_down(false);
+    store.redrive(&Filter::default()).await.unwrap();
+    tokio::time::sleep(2 * IDLE).await;
+    assert_eq!(redriving(), Some(LaneState::Running));
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!((outcome.handled, seen.times(1)), (1, 1));
 }

@@ -122,6 +122,9 @@ pub(crate) struct Board {
 
 struct Status {
     state: LaneState,
+    /// Why it does not go on from a record, also while an older one still waits for its retry. Only a lane that is held
+    /// and has nothing left to do is in the state of the same name.
+    held: Option<String>,
     since: Instant,
     beat: Instant,
     cursor: Option<Cursor>,
@@ -188,6 +191,7 @@ impl Board {
         let mut lanes = self.lanes();
         let status = lanes.entry(lane.clone()).or_insert_with(|| Status {
             state: LaneState::Starting,
+            held: None,
             since: now,
             beat: now,
             cursor: None,
@@ -200,6 +204,13 @@ impl Board {
             drop(lanes);
             self.changed.notify_waiters();
             self.changed.notify_one();
+        }
+    }
+
+    /// Why the lane does not go on, where it does not.
+    pub(crate) fn hold(&self, lane: &LaneId, why: Option<String>) {
+        if let Some(status) = self.lanes().get_mut(lane) {
+            status.held = why;
         }
     }
 
@@ -294,8 +305,8 @@ impl Board {
         let lanes = self.lanes();
         let held = lanes
             .iter()
-            .filter_map(|(lane, status)| match &status.state {
-                LaneState::Held(why) => Some((lane.clone(), why.clone())),
+            .filter_map(|(lane, status)| match (&status.held, &status.state) {
+                (Some(why), _) | (None, LaneState::Held(why)) => Some((lane.clone(), why.clone())),
                 _ => None,
             });
         held.collect()
@@ -318,7 +329,10 @@ impl Board {
                     state: if now.duration_since(status.beat) > STUCK {
                         LaneState::Stuck
                     } else {
-                        status.state.clone()
+                        match (&status.held, &status.state) {
+                            (Some(why), LaneState::Running) => LaneState::Held(why.clone()),
+                            (_, state) => state.clone(),
+                        }
                     },
                     cursor: status.cursor.clone(),
                     buffered_bytes: status.buffered_bytes,

@@ -65,6 +65,8 @@ pub(crate) enum Fate {
     Retry { due: Instant },
     /// As before: nothing was tried.
     Back,
+    /// As before, but for the attempt that was used: what has to become of it can't be done now.
+    Tried,
     /// As before, and to be tried alone: it shared a transaction that ended by itself.
     Alone,
 }
@@ -480,9 +482,13 @@ impl<T> Lane<T> {
                         self.blocked.insert(key, seq);
                     }
                 }
-                Fate::Back | Fate::Alone => {
+                Fate::Back | Fate::Alone | Fate::Tried => {
                     slot.state = State::Ready;
                     slot.alone |= fate == Fate::Alone;
+                    if fate == Fate::Tried {
+                        slot.attempts += 1;
+                        slot.first_attempt.get_or_insert(now);
+                    }
                     ahead.extend(key.clone());
                     self.unblock(seq, key);
                     self.scan = self.scan.min(seq);

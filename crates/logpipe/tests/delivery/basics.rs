@@ -7,7 +7,7 @@ use std::time::Duration;
 use logpipe::policy::Policy;
 use logpipe::sink::NewRecord;
 use logpipe::store::{Administration, Filter, Guarantee, Memory};
-use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store, memory};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Rejected, Service, Store, memory};
 use tokio::sync::Semaphore;
 
 use crate::note::{Note, Note2, Note3, Seen, Stranger, note};
@@ -102,6 +102,11 @@ async fn each_class_meets_its_policy() {
     assert!(
         error.to_string().contains("unknown version 3 of note"),
         "{error}"
+    );
+    let rejected = error.downcast_ref::<Rejected>();
+    assert!(
+        matches!(rejected, Some(Rejected::UnknownVersion { version: 3, .. })),
+        "{rejected:?}"
     );
     let skipping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Skip);
     assert_eq!(run(skipping).await.skipped, 1);

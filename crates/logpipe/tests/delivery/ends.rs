@@ -124,3 +124,94 @@ async fn a_consumer_that_redrives_is_not_idle_and_says_what_is_in_the_way() {
     let outcome = running.await.unwrap().unwrap();
     assert_eq!((outcome.handled, seen.times(1)), (1, 1));
 }
+
+/// A consumer whose handler leaves each call in `seen` and fails.
+fn failing(log: &Log, store: &Memory, seen: &Seen) -> Consumer<Memory> {
+    consumer(log, store).on_with(seen.clone(), async |seen, note: Note, _cx| {
+        seen.push(&note);
+        Err(Error::msg("no"))
+    })
+}
+
+/// At a cap there is nothing to do but to look, now and then, whether there is room.
+#[tokio::test(start_paused = true)]
+async fn a_lane_at_a_cap_is_idle_calls_no_handler_again_and_is_in_the_outcome() {
+    let (log, store, seen) = (log(1), Memory::new(), Seen::default());
+    send(&log, &notes(3)).await;
+    let capped = || {
+        failing(&log, &store, &seen).set(|settings| {
+            settings.parked_max = 1;
+            // What could not be parked is none of them.
+            settings.breaker.minimum = 4;
+        })
+    };
+    let running = tokio::spawn(Service::new().with(capped()).run());
+    let parked = async || {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let parked = store.parked(&Filter::default(), None, 10).await.unwrap();
+        assert_eq!(parked.len(), 1);
+        (parked[0].reason.kind.clone(), parked[0].attempts)
+    };
+    for _ in 0..2 {
+        assert_eq!(parked().await, ("Failed".into(), 5));
+        assert_eq!([0, 1, 2].map(|number| seen.times(number)), [5; 3]);
+        store.drop_parked(&Filter::default()).await.unwrap();
+    }
+    assert_eq!(parked().await, ("Failed".into(), 5));
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+
+    // Longer than it takes until the lane looks again.
+    send(&log, &notes(1)).await;
+    let service = Service::new().with(capped().idle_timeout(IDLE));
+    let ended = tokio::time::timeout(4 * IDLE, service.run()).await;
+    let outcome = ended.expect("it is idle").unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (0, 0));
+    let why: Vec<&str> = outcome.held.iter().map(|held| &*held.why).collect();
+    assert!(
+        matches!(why[..], [why] if why.contains("parked_max")),
+        "{why:?}"
+    );
+}
+
+/// Held is held, though an older record still waits for its retry.
+#[tokio::test(start_paused = true)]
+async fn a_held_lane_is_named_while_an_older_record_is_in_retry() {
+    let (log, store, seen) = (log(1), Memory::new(), Seen::default());
+    send(&log, &notes(1)).await;
+    let producer = log.producer("notes").await.unwrap();
+    producer.send(&Note3).await.unwrap();
+    let retrying = failing(&log, &store, &seen)
+        .set(|settings| {
+            settings.retry.first_delay_ms = 100_000;
+            settings.retry.longest_delay_ms = 100_000;
+        })
+        .idle_timeout(IDLE);
+    let service = Service::new().with(retrying);
+    let monitor = service.monitor();
+    let outcome = service
+        .run_until(async {
+            tokio::time::sleep(IDLE + IDLE / 2).await;
+            let state = monitor.health().consumers.remove(0).lanes.remove(0).state;
+            assert!(matches!(state, LaneState::Held(_)), "{state}");
+        })
+        .await
+        .unwrap();
+    assert_eq!((outcome.held.len(), seen.times(0)), (1, 1));
+}
+
+/// What a handler waits for is not asked for without pause.
+#[tokio::test(start_paused = true)]
+async fn what_is_down_is_tried_with_growing_pauses() {
+    let (log, store, seen) = (log(1), Memory::new(), Seen::default());
+    send(&log, &notes(1)).await;
+    let waiting = consumer(&log, &store).on_with(seen.clone(), async |seen, note: Note, _cx| {
+        seen.push(&note);
+        Err(Error::unavailable("the other service is down"))
+    });
+    let service = Service::new().with(waiting);
+    let signal = tokio::time::sleep(Duration::from_secs(60));
+    assert_eq!(service.run_until(signal).await.unwrap().handled, 0);
+    let calls = seen.times(0);
+    assert!((30..100).contains(&calls), "{calls} calls in a minute");
+}

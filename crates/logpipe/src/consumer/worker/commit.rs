@@ -97,11 +97,16 @@ impl<S: Store> Worker<S> {
 
     /// It is durable.
     fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
-        self.troubles = 0;
-        self.anew = 0;
         let before = tenure.lane.cursor().clone();
+        let any_tried = settling.any_tried();
         let outcome = settling.done(&mut tenure.lane);
-        tenure.unsaved |= *tenure.lane.cursor() != before;
+        let has_moved = *tenure.lane.cursor() != before;
+        tenure.unsaved |= has_moved;
+        // Where all records go back, what they wait for is still down.
+        if any_tried || has_moved {
+            self.troubles = 0;
+            self.anew = 0;
+        }
         self.show(tenure);
         let settled = outcome.tally.total();
         self.places = self.places.saturating_sub(settled);
@@ -112,15 +117,8 @@ impl<S: Store> Worker<S> {
             let _ = confirm.send(());
         }
         if let Some(held) = outcome.held {
-            warn!(
-                topic = self.key.lane.topic(),
-                lane = self.key.lane.shard(),
-                "the lane is held {}",
-                held.why
-            );
             tenure.lane.hold_from(held.seq);
-            tenure.held = Some(held.why);
-            tenure.recheck = held.until;
+            self.hold(tenure, held);
         }
         match outcome.stop {
             Some(error) => Err(Break::Stop(error)),

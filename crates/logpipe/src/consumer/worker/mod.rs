@@ -28,6 +28,7 @@ use super::Shared;
 use super::quota::Share;
 use super::router::Classified;
 use super::run::Job;
+use super::settle::{Held, RECHECK};
 use crate::error::Kind;
 use crate::fault::{self, Point};
 use crate::handler::Current;
@@ -114,8 +115,7 @@ struct Tenure {
     /// A cursor that the log has not been told of.
     unsaved: bool,
     saved_at: Instant,
-    held: Option<String>,
-    recheck: Option<Instant>,
+    held: Option<Held>,
     ended: bool,
 }
 
@@ -240,9 +240,9 @@ impl<S: Store> Worker<S> {
             unsaved: false,
             saved_at: Instant::now(),
             held: None,
-            recheck: None,
             ended: false,
         });
+        self.shared.board.hold(&self.key.lane, None);
         self.show(tenure);
         loop {
             match self.pulse.obey() {
@@ -290,18 +290,70 @@ impl<S: Store> Worker<S> {
             && let Some(open) = self.shared.breaker.open(Instant::now())
         {
             tenure.lane.hold_all();
-            tenure.held = Some(open.why);
-            tenure.recheck = Some(open.until);
+            let held = Held {
+                seq: 0,
+                why: open.why,
+                until: Some(open.until),
+                full: None,
+                at: None,
+            };
+            self.hold(tenure, held);
         }
+    }
+
+    /// Of several reasons the one of the lowest record counts: the lane gets to the others when that has passed.
+    fn hold(&self, tenure: &mut Tenure, held: Held) {
+        if tenure
+            .held
+            .as_ref()
+            .is_none_or(|before| held.seq <= before.seq)
+        {
+            if let Some(at) = &held.at {
+                warn!(
+                    topic = self.key.lane.topic(),
+                    lane = self.key.lane.shard(),
+                    position = %at.position,
+                    r#type = &*at.message_type,
+                    version = at.version,
+                    attempt = at.attempt,
+                    "the lane is held {}",
+                    held.why
+                );
+            }
+            let why = Some(held.why.clone());
+            self.shared.board.hold(&self.key.lane, why);
+            tenure.held = Some(held);
+        }
+    }
+
+    /// What held the lane has passed, or may have: then it goes on. Where too much is parked it stays held, and does not
+    /// look as if it did anything, until there is room.
+    async fn recheck(&mut self, tenure: &mut Tenure) -> Step {
+        if let Some(full) = tenure.held.as_ref().and_then(|held| held.full.clone()) {
+            let shared = self.shared.clone();
+            let looking = full.is_so(&shared, self.held(tenure));
+            match self.pulse.guard(looking).await? {
+                Ok(false) => {}
+                Ok(true) => {
+                    if let Some(held) = &mut tenure.held {
+                        held.until = Some(Instant::now() + RECHECK);
+                    }
+                    return Ok(());
+                }
+                Err(error) => return self.fenced_or_trouble(error).await,
+            }
+        }
+        self.shared.board.hold(&self.key.lane, None);
+        tenure.held = None;
+        tenure.lane.resume();
+        Ok(())
     }
 
     /// Until `until`, until something arrives, or until the consumer wants something.
     async fn rest(&mut self, tenure: &mut Tenure, until: Option<Instant>) -> Step {
-        if tenure.recheck.is_some_and(|at| at <= Instant::now()) {
-            tenure.recheck = None;
-            tenure.held = None;
-            tenure.lane.resume();
-            return Ok(());
+        let recheck = tenure.held.as_ref().and_then(|held| held.until);
+        if recheck.is_some_and(|at| at <= Instant::now()) {
+            return self.recheck(tenure).await;
         }
         // What is held has no use for its places among the N records after which the consumer stops.
         let places = tenure.lane.displace();
@@ -309,13 +361,13 @@ impl<S: Store> Worker<S> {
         self.shared.quota.give_back(places);
         let is_quiet = tenure.lane.is_quiet();
         self.set(match &tenure.held {
-            Some(why) if is_quiet => LaneState::Held(why.clone()),
+            Some(held) if is_quiet => LaneState::Held(held.why.clone()),
             None if is_quiet && tenure.at_end && !tenure.more => LaneState::Idle,
             _ => LaneState::Running,
         });
         // A full window has no use for more, and what is known to be there needs no news.
         let wants = tenure.lane.room() > 0 && !tenure.more && !tenure.ended;
-        let until = [until, tenure.recheck].into_iter().flatten().min();
+        let until = [until, recheck].into_iter().flatten().min();
         let shared = self.shared.clone();
         tokio::select! {
             biased;

@@ -33,7 +33,7 @@ use crate::record::Start;
 use crate::service::{Outcome, Stop};
 use crate::source::{Join, Source};
 use crate::store::Guarantee;
-use crate::{Batch, BatchFn, BatchFnWith, Broker, Cx, Error, Message, Result, Store};
+use crate::{Batch, BatchFn, BatchFnWith, Broker, Cx, Error, Log, Message, Result, Store};
 
 /// Reads topics as a group and hands messages to handlers.
 ///
@@ -54,7 +54,8 @@ pub struct Consumer<S: Store = Broker> {
     instance_id: Option<String>,
     routes: Vec<Route<S>>,
     ignored: Vec<String>,
-    dead_letter: Option<String>,
+    /// A topic, and the log that it is a topic of.
+    dead_letter: Option<(Subscription, String)>,
     start: Start,
     settings: Settings,
     limit: Option<u64>,
@@ -171,7 +172,20 @@ impl<S: Store> Consumer<S> {
 
     /// Parks on a topic of the same log instead of in the store. Its acknowledgement precedes the position.
     pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
-        self.dead_letter = Some(topic.into());
+        self.dead_letter = Some((self.subscription.clone(), topic.into()));
+        self
+    }
+
+    /// As [`Consumer::dead_letter`], on a topic of another log.
+    ///
+    /// ```
+    /// # use logpipe::{Consumer, Log};
+    /// # let (log, archive) = (Log::memory(), Log::memory());
+    /// let billing = Consumer::new(log.source("nouns")).group("billing").dead_letter_on(&archive, "nouns-dead");
+    /// ```
+    pub fn dead_letter_on(mut self, log: &Log, topic: impl Into<String>) -> Self {
+        let topic = topic.into();
+        self.dead_letter = Some((log.source(topic.as_str()), topic));
         self
     }
 
@@ -302,6 +316,25 @@ impl<S: Store> Consumer<S> {
         self.subscription.topics()
     }
 
+    /// Where records come from, and where those go that are parked on a topic.
+    pub(crate) fn flow(&self) -> Flow {
+        let log = self.subscription.backend().identity();
+        let of_log = |topic: &String| Place {
+            log: log.clone(),
+            topic: topic.clone(),
+        };
+        let parks = self.settings.policies.all().contains(&Policy::Park);
+        let dead_letter = self.dead_letter.as_ref().filter(|_| parks);
+        Flow {
+            from: self.topics().iter().map(of_log).collect(),
+            dead_letter: dead_letter.map(|(log, topic)| Place {
+                log: log.backend().identity(),
+                topic: topic.clone(),
+            }),
+            store: self.store.identity(),
+        }
+    }
+
     /// Everything that can be wrong before the first record is read.
     fn check(&self) -> Result<(String, Router<S>)> {
         let group = match &self.group {
@@ -328,6 +361,13 @@ impl<S: Store> Consumer<S> {
         if S::KEPT_BY_LOG && self.dead_letter.is_none() && parks {
             return Err(Error::permanent(format!(
                 "consumer {group} would have to park records and has nowhere to: add `.dead_letter(\"topic\")`, or a store (`Consumer::with_store(..)`), or give every class a policy of hold, skip or stop"
+            )));
+        }
+        let flow = self.flow();
+        if let Some(place) = flow.dead_letter.filter(|place| flow.from.contains(place)) {
+            return Err(Error::permanent(format!(
+                "consumer {group} would read what it parks, for ever: `{}` is a topic of its own; give `.dead_letter(\"topic\")` another",
+                place.topic
             )));
         }
         let capabilities = self.subscription.backend().capabilities();
@@ -378,7 +418,7 @@ impl<S: Store> Consumer<S> {
                 source,
                 dead_letter: self
                     .dead_letter
-                    .map(|topic| DeadLetter::new(self.subscription.clone(), topic)),
+                    .map(|(log, topic)| DeadLetter::new(log, topic)),
                 start: self.start,
                 breaker: Breaker::new(self.settings.breaker.clone()),
                 settings: self.settings,
@@ -394,6 +434,21 @@ impl<S: Store> Consumer<S> {
     pub(crate) fn check_only(&self) -> Result {
         self.check().map(|_| ())
     }
+}
+
+/// Where a consumer's records come from, and where those go that it parks on a topic.
+pub(crate) struct Flow {
+    pub(crate) from: Vec<Place>,
+    pub(crate) dead_letter: Option<Place>,
+    /// Where the positions are, if not in the log.
+    pub(crate) store: Option<String>,
+}
+
+/// A topic of a log.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    log: String,
+    pub(crate) topic: String,
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -45,6 +45,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// What this is and where, for people: `SQLite in app.db`.
     fn describe(&self) -> String;
 
+    /// What two values that are the same store have in common, and two stores have not; `None` where positions lie in
+    /// the log.
+    fn identity(&self) -> Option<String> {
+        Some(self.describe())
+    }
+
     /// What a handler's effects can rely on.
     fn guarantee(&self) -> Guarantee;
 

@@ -244,6 +244,13 @@ async fn what_can_not_work_does_not_start() {
     let seen = Seen::default();
     let complete = || consumer(&log, Memory::new(), &seen);
     let bare = || Consumer::with_store(log.source("notes"), Memory::new()).group("test");
+    let (other, store) = (Log::memory(), Memory::new());
+    let complete_in = |store: &Memory| consumer(&log, store.clone(), &seen);
+    let elsewhere = |store: &Memory| consumer(&other, store.clone(), &seen);
+    let parking = |topic: &str, dead_letter: &str| {
+        let reading = Consumer::with_store(log.source(topic), Memory::new());
+        reading.group(topic).dead_letter(dead_letter)
+    };
     let note_only = bare().on(async |_: Note, _| Ok(()));
     let table = [
         (
@@ -267,6 +274,23 @@ async fn what_can_not_work_does_not_start() {
             "requires",
         ),
         (
+            Service::new().with(complete().dead_letter("notes")),
+            "would read what it parks, for ever: `notes`",
+        ),
+        (
+            Service::new()
+                .with(parking("notes", "dead"))
+                .with(parking("dead", "deader"))
+                .with(parking("deader", "notes")),
+            "on `dead` and `deader` and `notes` for ever",
+        ),
+        (
+            Service::new()
+                .with(elsewhere(&store))
+                .with(complete_in(&store)),
+            "in the same place of one store",
+        ),
+        (
             Service::new().with(consumer(&log, Broker, &seen)),
             "nowhere to: add `.dead_letter(\"topic\")`",
         ),
@@ -279,6 +303,30 @@ async fn what_can_not_work_does_not_start() {
         let error = service.run().await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// Two topics of one name on two logs are two topics: for a group, and for what is parked.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_another_log_is_another_topic() {
+    let (log, other, seen) = (Log::memory(), Log::memory(), Seen::default());
+    for (log, number) in [(&log, 1), (&other, 2)] {
+        send(log, &[note("a", number)]).await;
+        let producer = log.producer("notes").await.unwrap();
+        producer.send(&Stranger).await.unwrap();
+    }
+    // What the second parks comes to the first, which parks it on a topic that nobody reads.
+    let service = Service::new()
+        .with(consumer(&log, Broker, &seen).dead_letter("dead"))
+        .with(consumer(&other, Broker, &seen).dead_letter_on(&log, "notes"));
+    let outcome = service.run().await.unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (2, 3));
+    let records = async |log: &Log, topic: &str| {
+        let lanes = log.backend().lanes(topic).await.unwrap();
+        lanes.iter().filter_map(|lane| lane.count).sum::<u64>()
+    };
+    assert_eq!(records(&log, "notes").await, 3);
+    assert_eq!(records(&log, "dead").await, 2);
+    assert_eq!(other.backend().topics().await.unwrap(), ["notes"]);
 }
 
 /// Eight lanes wait with more than fits, one key is stuck: what they hold together stays within the budget, and all of it

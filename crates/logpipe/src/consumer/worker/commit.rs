@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::leave::confirm;
 use super::{Break, Step, Tenure, Worker};
 use crate::Store;
 use crate::consumer::Shared;
@@ -112,9 +113,11 @@ impl<S: Store> Worker<S> {
         self.places = self.places.saturating_sub(settled);
         self.shared.quota.settled(settled);
         self.shared.board.add(outcome.tally);
-        for confirm in outcome.confirms {
-            // Nobody has to wait for it.
-            let _ = confirm.send(());
+        if S::KEPT_BY_LOG {
+            // It is durable once the log has the position, which is saved at once where somebody waits for it.
+            tenure.confirms.extend(outcome.confirms);
+        } else {
+            confirm(outcome.confirms);
         }
         if let Some(held) = outcome.held {
             tenure.lane.hold_from(held.seq);

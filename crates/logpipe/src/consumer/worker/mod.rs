@@ -19,7 +19,7 @@ mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -115,6 +115,8 @@ struct Tenure {
     /// A cursor that the log has not been told of.
     unsaved: bool,
     saved_at: Instant,
+    /// Receipts that wait until the log has the position.
+    confirms: Vec<oneshot::Sender<()>>,
     held: Option<Held>,
     ended: bool,
 }
@@ -239,6 +241,7 @@ impl<S: Store> Worker<S> {
             at_end: false,
             unsaved: false,
             saved_at: Instant::now(),
+            confirms: Vec::new(),
             held: None,
             ended: false,
         });

@@ -139,7 +139,8 @@ impl<S: Store> Consumer<S> {
                 Route::any(message_type, known, HandOver { sender, any })
             })
             .collect();
-        let consumer = self.register_all(routes).set(|settings| {
+        // Whatever it was configured with.
+        let consumer = self.resolved().register_all(routes).set(|settings| {
             // A receipt waits for its commit, and the commit must not wait for the next receipt.
             settings.run = 1;
             // The loop takes the time that it takes.
@@ -147,7 +148,8 @@ impl<S: Store> Consumer<S> {
         });
         let (stop, asked) = watch::channel(false);
         let board = Board::new(consumer.name().unwrap_or_default(), consumer.guarantee());
-        let buffer_bytes = consumer.buffer_bytes.unwrap_or(BUFFER_BYTES);
+        let configured = consumer.buffer_bytes;
+        let buffer_bytes = configured.map_or(BUFFER_BYTES, |(_, bytes)| bytes);
         let running = consumer.run(Arc::new(board), Budget::new(buffer_bytes), Stop(asked));
         Deliveries {
             arriving,

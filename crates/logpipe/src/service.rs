@@ -25,7 +25,8 @@ pub struct Service {
     producers: Vec<Producer>,
     boards: Monitor,
     buffer_bytes: Option<usize>,
-    configured_bytes: Option<usize>,
+    /// As consumers were configured: whether whoever operates the program says so, and how many.
+    configured_bytes: Option<(bool, usize)>,
 }
 
 struct Member {
@@ -98,6 +99,7 @@ impl Service {
 
     /// Adds a consumer.
     pub fn with<S: Store>(mut self, consumer: Consumer<S>) -> Self {
+        let consumer = consumer.resolved();
         let group = consumer.name().map(str::to_owned);
         let board = Board::new(group.as_deref().unwrap_or_default(), consumer.guarantee());
         self.boards.0.push(Arc::new(board));
@@ -117,8 +119,8 @@ impl Service {
         self
     }
 
-    /// Bytes that all lanes of this service may buffer, together, each an equal part; what consumers were configured with
-    /// where this is not said. A record that is larger than a lane's part comes alone.
+    /// Bytes that all lanes of this service may buffer, together, each an equal part; what the file, the environment or a
+    /// flag says goes before it. A record that is larger than a lane's part comes alone.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = Some(bytes);
         self
@@ -159,11 +161,13 @@ impl Service {
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Outcome> {
         self.check()?;
         let (asking, asked) = watch::channel(false);
-        let budget = Budget::new(
-            self.buffer_bytes
-                .or(self.configured_bytes)
-                .unwrap_or(BUFFER_BYTES),
-        );
+        let budget = Budget::new(match self.configured_bytes {
+            Some((true, said)) => said,
+            configured => {
+                let default = configured.map_or(BUFFER_BYTES, |(_, bytes)| bytes);
+                self.buffer_bytes.unwrap_or(default)
+            }
+        });
         let mut tasks = JoinSet::new();
         for (member, board) in self.consumers.into_iter().zip(&self.boards.0) {
             tasks.spawn((member.run)(

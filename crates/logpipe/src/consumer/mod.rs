@@ -62,8 +62,10 @@ pub struct Consumer<S: Store = Broker> {
     idle_timeout: Option<Duration>,
     require: Option<Guarantee>,
     clock: Clock,
-    /// As it was configured, for the whole process.
-    pub(crate) buffer_bytes: Option<usize>,
+    /// What whoever operates the program says, until it is laid over the rest.
+    configured: Option<crate::config::Consumer>,
+    /// For the whole process: whether whoever operates it says so, and how many.
+    pub(crate) buffer_bytes: Option<(bool, usize)>,
 }
 
 impl Consumer<Broker> {
@@ -91,6 +93,7 @@ impl<S: Store> Consumer<S> {
             idle_timeout: None,
             require: None,
             clock: Clock::system(),
+            configured: None,
             buffer_bytes: None,
         }
     }
@@ -207,16 +210,27 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. It
-    /// replaces what was set before; what the program itself prefers belongs into the defaults that it loads its
-    /// configuration with.
+    /// Takes what `[consumer]` says. What the file, the environment or a flag sets goes before what the program sets on
+    /// this consumer, whether before or after this call; the rest holds where the program sets nothing.
     pub fn configure(mut self, config: &crate::config::Consumer) -> Self {
-        self.buffer_bytes = Some(config.buffer_bytes.get());
-        let configured = self.settings(config.settings()).start(config.start.clone());
-        match config.idle_timeout_ms {
-            Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
-            None => configured,
+        self.configured = Some(config.clone());
+        self
+    }
+
+    /// With what it was configured with laid over what the program has set.
+    pub(crate) fn resolved(mut self) -> Self {
+        let Some(config) = self.configured.take() else {
+            return self;
+        };
+        config.lay(&mut self.settings);
+        if config.goes_before("start", self.start == Start::default()) {
+            self.start = config.start.clone();
         }
+        if config.goes_before("idle_timeout_ms", self.idle_timeout.is_none()) {
+            self.idle_timeout = config.idle_timeout_ms.map(Duration::from_millis);
+        }
+        self.buffer_bytes = Some((config.is_said("buffer_bytes"), config.buffer_bytes.get()));
+        self
     }
 
     /// Which records wait for a failing or parked one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use logpipe::config::Config;
 use logpipe::policy::Policy;
 use logpipe::sink::NewRecord;
 use logpipe::store::{Administration, Filter, Guarantee, Memory};
@@ -302,6 +303,36 @@ async fn what_can_not_work_does_not_start() {
     for (service, words) in table {
         let error = service.run().await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
+    }
+}
+
+/// In whatever order a program configures and sets.
+#[tokio::test(start_paused = true)]
+async fn who_operates_a_consumer_has_the_last_word_and_code_the_one_before() {
+    for (said, counts) in [
+        ("LOGPIPE_CONSUMER_RUN", (0, 2)),
+        ("LOGPIPE_CONSUMER_ON_UNKNOWN_TYPE", (2, 0)),
+    ] {
+        let value = if counts.0 > 0 { "park" } else { "3" };
+        let loaded = Config::loader()
+            .environment([(said, value)])
+            .load()
+            .unwrap();
+        let config = &loaded.config.consumer;
+        let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+        let producer = log.producer("notes").await.unwrap();
+        let mut came = (0, 0);
+        for is_first in [true, false] {
+            producer.send(&Stranger).await.unwrap();
+            let bare = consumer(&log, store.clone(), &seen);
+            let configured = match is_first {
+                true => bare.configure(config).on_unknown_type(Policy::Skip),
+                false => bare.on_unknown_type(Policy::Skip).configure(config),
+            };
+            let outcome = run(configured).await;
+            came = (came.0 + outcome.parked, came.1 + outcome.skipped);
+        }
+        assert_eq!(came, counts, "{said}");
     }
 }
 

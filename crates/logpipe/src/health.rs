@@ -125,6 +125,8 @@ struct Status {
     /// Why it does not go on from a record, also while an older one still waits for its retry. Only a lane that is held
     /// and has nothing left to do is in the state of the same name.
     held: Option<String>,
+    /// All that it has left to do waits for a clock that somebody moves by hand.
+    is_lagging: bool,
     since: Instant,
     beat: Instant,
     cursor: Option<Cursor>,
@@ -192,6 +194,7 @@ impl Board {
         let status = lanes.entry(lane.clone()).or_insert_with(|| Status {
             state: LaneState::Starting,
             held: None,
+            is_lagging: false,
             since: now,
             beat: now,
             cursor: None,
@@ -201,6 +204,19 @@ impl Board {
         if status.state != state {
             status.state = state;
             status.since = now;
+            drop(lanes);
+            self.changed.notify_waiters();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether the lane waits for a clock that somebody moves by hand, and for nothing else.
+    pub(crate) fn lag(&self, lane: &LaneId, is_lagging: bool) {
+        let mut lanes = self.lanes();
+        let Some(status) = lanes.get_mut(lane) else {
+            return;
+        };
+        if std::mem::replace(&mut status.is_lagging, is_lagging) != is_lagging {
             drop(lanes);
             self.changed.notify_waiters();
             self.changed.notify_one();
@@ -279,18 +295,25 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Resolves when the group is joined and no lane has anything to do.
+    /// Resolves when the group is joined and no lane has anything to do before somebody moves the clock.
     pub(crate) async fn quiet(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let joined = self.joined.load(Ordering::Acquire);
-            if joined && self.idle_since(Instant::now()).is_some() {
+            if joined && (self.idle_since(Instant::now()).is_some() || self.is_lagging()) {
                 return;
             }
             changed.await;
         }
+    }
+
+    /// Whether every lane has nothing to do, or nothing before its clock is moved.
+    fn is_lagging(&self) -> bool {
+        self.lanes().values().all(|status| {
+            status.is_lagging || matches!(status.state, LaneState::Idle | LaneState::Held(_))
+        })
     }
 
     /// Since when nothing happens in any lane; `None` while something does. `start` where there is no lane.

@@ -16,6 +16,7 @@
 //! the plan; a new owner gets them with its claim, and the lane then takes them for settled when they are fetched again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -177,6 +178,14 @@ impl<T> Lane<T> {
     /// Bytes of records that are not settled.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What is not to run yet is to wait so much longer, or so much less: the clock that it is due by runs otherwise.
+    pub(crate) fn postpone(&mut self, later: Duration, sooner: Duration) {
+        for slot in &mut self.window {
+            // Before all time is now.
+            slot.due = slot.due.and_then(|due| (due + later).checked_sub(sooner));
+        }
     }
 
     /// Nothing is running and nothing waits to run.

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock::Clock;
 use crate::consumer::{BUFFER_BYTES, Budget, Consumer, Flow, Place};
 use crate::health::{Board, Health};
 use crate::producer::Producer;
@@ -25,6 +26,7 @@ pub struct Service {
     producers: Vec<Producer>,
     boards: Monitor,
     buffer_bytes: Option<usize>,
+    clock: Option<Clock>,
     /// As consumers were configured: whether whoever operates the program says so, and how many.
     configured_bytes: Option<(bool, usize)>,
 }
@@ -37,7 +39,8 @@ struct Member {
 }
 
 /// A consumer's `run`, whatever its store.
-type Run = dyn FnOnce(Arc<Board>, Budget, Stop) -> BoxFuture<'static, Result<Outcome>> + Send;
+type Run = dyn FnOnce(Arc<Board>, Budget, Stop, Option<Clock>) -> BoxFuture<'static, Result<Outcome>>
+    + Send;
 
 /// Looks at a service while it runs.
 #[derive(Clone, Default)]
@@ -93,6 +96,7 @@ impl Service {
             producers: Vec::new(),
             boards: Monitor::default(),
             buffer_bytes: None,
+            clock: None,
             configured_bytes: None,
         }
     }
@@ -108,7 +112,13 @@ impl Service {
             group,
             flow: consumer.flow(),
             check: consumer.check_only(),
-            run: Box::new(move |board, budget, stop| consumer.run(board, budget, stop)),
+            run: Box::new(move |board, budget, stop, clock| {
+                let consumer = match clock {
+                    Some(clock) => consumer.clock(clock),
+                    None => consumer,
+                };
+                consumer.run(board, budget, stop)
+            }),
         });
         self
     }
@@ -123,6 +133,12 @@ impl Service {
     /// flag says goes before it. A record that is larger than a lane's part comes alone.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = Some(bytes);
+        self
+    }
+
+    /// What minimum lag of all consumers reads the time from, whatever they say themselves.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -174,6 +190,7 @@ impl Service {
                 board.clone(),
                 budget.clone(),
                 Stop(asked.clone()),
+                self.clock.clone(),
             ));
         }
         tokio::pin!(signal);

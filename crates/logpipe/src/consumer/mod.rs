@@ -267,7 +267,7 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// What minimum lag reads the time from.
+    /// What minimum lag reads the time from, and waits by.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self

@@ -1,11 +1,9 @@
 //! Does every record take effect exactly once, in the order of its key, whatever fails in between? Thousands of
 //! interleavings of fetches, failures, torn transactions, lost commits, crashes and zombies, each from its seed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 

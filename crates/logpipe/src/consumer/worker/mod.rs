@@ -101,6 +101,8 @@ pub(super) struct Worker<S: Store> {
     places: u64,
     share: Share,
     state: LaneState,
+    /// Where records have to wait by a clock that somebody moves by hand: tokio's time and its own, at the last look.
+    clock_hands: Option<(Instant, Duration)>,
 }
 
 /// A claimed and opened lane.
@@ -133,7 +135,9 @@ impl<S: Store> Worker<S> {
             cluster: assigned.cluster,
             incarnation: assigned.incarnation,
         };
+        let is_by_hand = shared.clock.is_manual() && shared.settings.min_lag_ms > 0;
         Self {
+            clock_hands: is_by_hand.then(|| (Instant::now(), shared.clock.uptime())),
             pulse: Pulse::new(shared.clone(), key.lane.clone(), command),
             // Counted before any lane of the same assignment runs, for that one would take all.
             share: shared.budget.share(),
@@ -254,6 +258,7 @@ impl<S: Store> Worker<S> {
             }
             self.break_off(tenure);
             let fetched = self.fetch(tenure).await?;
+            self.follow_clock(tenure);
             let fresh = self.shared.quota.left();
             match tenure.lane.next(Instant::now(), fresh) {
                 Next::Run { seqs, .. } => {
@@ -368,6 +373,11 @@ impl<S: Store> Worker<S> {
             None if is_quiet && tenure.at_end && !tenure.more => LaneState::Idle,
             _ => LaneState::Running,
         });
+        // By itself such a clock stands still: whoever moves it is not waited for.
+        let is_lagging = self.clock_hands.is_some() && until.is_some();
+        let is_lagging = is_lagging && !tenure.lane.has_waiting();
+        self.shared.board.lag(&self.key.lane, is_lagging);
+        let up = self.clock_hands.map_or(Duration::MAX, |(_, up)| up);
         // A full window has no use for more, and what is known to be there needs no news.
         let wants = tenure.lane.room() > 0 && !tenure.more && !tenure.ended;
         let until = [until, recheck].into_iter().flatten().min();
@@ -379,6 +389,7 @@ impl<S: Store> Worker<S> {
                 Ok(()) => tenure.more = true,
                 Err(error) => self.trouble(error.context("waiting for records")).await?,
             },
+            () = shared.clock.moved(up), if is_lagging => {}
             () = shared.quota.changed(), if tenure.lane.room() < shared.settings.window => {}
         }
         Ok(())

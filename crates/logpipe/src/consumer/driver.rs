@@ -246,9 +246,14 @@ impl<S: Store> Driver<S> {
             let Some(running) = self.lanes.get(lane) else {
                 continue;
             };
-            // What is lost stays lost: its task writes nothing, whatever happens to the lane afterwards.
             running.command.send_if_modified(|now| {
-                let may = !matches!(now, Command::Drop);
+                let may = match (&*now, command) {
+                    // What is lost stays lost: its task writes nothing, whatever happens to the lane afterwards.
+                    (Command::Drop, _) => false,
+                    // What is given back stays so: whoever has it next finds out what happened to its log.
+                    (Command::Drain(_), Command::Incident(_)) => false,
+                    _ => true,
+                };
                 if may {
                     *now = command.clone();
                 }

@@ -8,7 +8,8 @@ use logpipe::memory;
 use logpipe::record::{Cursor, LaneId, Start};
 use logpipe::sink::Sink;
 use logpipe::source::{
-    Assigned, Backend, Capabilities, Committed, Event, Join, LaneExtent, Opened, Source,
+    Assigned, Backend, Capabilities, Committed, Event, Gap, GapKind, Join, LaneExtent, Opened,
+    Source,
 };
 use logpipe::store::Memory;
 use logpipe::{Consumer, Cx, Error, Log, Result, Service};
@@ -185,8 +186,22 @@ async fn what_is_lost_stays_lost_and_what_is_revoked_before_it_began_is_given_ba
     assert_eq!(*backend.released.lock().unwrap(), lane());
     say.send(assigned()).unwrap();
     soon().await;
+    assert_eq!(monitor.health().consumers[0].handled, 1);
+
+    // Nor is what happens to the log of a lane that is given back any business of its owner.
+    let gap = Gap {
+        kind: GapKind::Truncated,
+        first: None,
+        last: None,
+        missing: None,
+    };
+    say.send(revoking()).unwrap();
+    say.send(Event::Incident(extent.lane.clone(), gap)).unwrap();
+    soon().await;
+    assert_eq!(*backend.released.lock().unwrap(), [lane(), lane()].concat());
     stop.send(()).unwrap();
-    assert_eq!(running.await.unwrap().unwrap().handled, 1);
+    let outcome = running.await.unwrap().unwrap();
+    assert_eq!((outcome.handled, outcome.held), (1, Vec::new()));
 }
 
 /// A group that does not answer is asked again after a pause, and meanwhile a signal is heard.

@@ -90,7 +90,7 @@ pub(super) struct Full {
 
 impl Full {
     /// Whether there is still no room.
-    pub(super) async fn is_so<S: Store>(
+    pub(super) async fn holds<S: Store>(
         self,
         shared: &Shared<S>,
         held: store::Held,

@@ -262,6 +262,7 @@ impl<S: Store> Worker<S> {
             let fresh = self.shared.quota.left();
             match tenure.lane.next(Instant::now(), fresh) {
                 Next::Run { seqs, .. } => {
+                    self.lag(false);
                     // After trouble it is another try, and says what it waits for until one succeeds.
                     if self.troubles == 0 {
                         self.set(LaneState::Running);
@@ -339,7 +340,7 @@ impl<S: Store> Worker<S> {
     async fn recheck(&mut self, tenure: &mut Tenure) -> Step {
         if let Some(full) = tenure.held.as_ref().and_then(|held| held.full.clone()) {
             let shared = self.shared.clone();
-            let looking = full.is_so(&shared, self.held(tenure));
+            let looking = full.holds(&shared, self.held(tenure));
             match self.pulse.guard(looking).await? {
                 Ok(false) => {}
                 Ok(true) => {
@@ -374,9 +375,8 @@ impl<S: Store> Worker<S> {
             _ => LaneState::Running,
         });
         // By itself such a clock stands still: whoever moves it is not waited for.
-        let is_lagging = self.clock_hands.is_some() && until.is_some();
-        let is_lagging = is_lagging && !tenure.lane.has_waiting();
-        self.shared.board.lag(&self.key.lane, is_lagging);
+        let is_lagging = until.is_some() && !tenure.lane.has_waiting();
+        let is_lagging = self.lag(is_lagging);
         let up = self.clock_hands.map_or(Duration::MAX, |(_, up)| up);
         // A full window has no use for more, and what is known to be there needs no news.
         let wants = tenure.lane.room() > 0 && !tenure.more && !tenure.ended;
@@ -454,6 +454,15 @@ impl<S: Store> Worker<S> {
         self.shared
             .board
             .cursor(&self.key.lane, lane.cursor(), lane.size());
+    }
+
+    /// Says whether the lane waits for a clock that somebody moves by hand, and for nothing else.
+    fn lag(&self, is_lagging: bool) -> bool {
+        if self.clock_hands.is_none() {
+            return false;
+        }
+        self.shared.board.lag(&self.key.lane, is_lagging);
+        is_lagging
     }
 
     fn set(&mut self, state: LaneState) {

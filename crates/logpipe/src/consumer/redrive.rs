@@ -82,7 +82,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> 
     let tried = redrive.attempts.saturating_add(1);
     let lane = redrive.record.lane.clone();
     if let Some((_, reason)) = torn.as_ref().filter(|(id, _)| *id == redrive.id) {
-        park_again(shared, &mut session, &redrive, reason, tried).await?;
+        park_again(shared, &mut session, &redrive, reason, &of).await?;
         let parked = committed(shared.store.commit(session).await)?;
         *torn = None;
         return Ok(parked);
@@ -172,8 +172,7 @@ async fn settle<S: Store>(
         }
         verdict => {
             let reason = reason_of(verdict);
-            let tried = redrive.attempts.saturating_add(1);
-            park_again(shared, &mut session, redrive, &reason, tried).await?;
+            park_again(shared, &mut session, redrive, &reason, of).await?;
             committed(shared.store.commit(session).await)
         }
     }
@@ -221,6 +220,9 @@ fn told<S: Store>(shared: &Shared<S>, redrive: &Redrive, (message_type, version)
         topic = redrive.record.lane.topic(),
         lane = redrive.record.lane.shard(),
         position = %redrive.record.position,
+        r#type = &**message_type,
+        version,
+        attempt = redrive.attempts.saturating_add(1),
         "redriven"
     );
     let mut tally = Tally::default();
@@ -233,12 +235,16 @@ async fn park_again<S: Store>(
     session: &mut S::Session,
     redrive: &Redrive,
     reason: &Reason,
-    tried: u32,
+    (message_type, version): &Version,
 ) -> Result {
+    let tried = redrive.attempts.saturating_add(1);
     warn!(
         topic = redrive.record.lane.topic(),
         lane = redrive.record.lane.shard(),
         position = %redrive.record.position,
+        r#type = &**message_type,
+        version,
+        attempt = tried,
         reason = reason.kind,
         "parked again: {}",
         reason.text

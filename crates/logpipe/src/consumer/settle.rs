@@ -242,7 +242,18 @@ impl<'a, S: Store> Settling<'a, S> {
                 }
             }
             Policy::Skip => {
-                warn!(topic, lane, %position, reason = reason.kind, "skipped, as its policy says: {}", reason.text);
+                let current = &job.current;
+                warn!(
+                    topic,
+                    lane,
+                    %position,
+                    r#type = &*current.message_type,
+                    version = current.version,
+                    attempt = current.attempt,
+                    reason = reason.kind,
+                    "skipped, as its policy says: {}",
+                    reason.text
+                );
                 self.outcome.tally.skipped += 1;
                 Fate::Settled
             }

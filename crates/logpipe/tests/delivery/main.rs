@@ -8,6 +8,7 @@
 //! * `receipts`: a loop of one's own
 //! * `sqlite`: effects in one transaction with the position
 //! * `troubles`: what is no record's fault, and bounds
+//! * `words`: what logs, health and errors say, and what they must not
 
 mod basics;
 mod batches;
@@ -19,3 +20,4 @@ mod receipts;
 #[cfg(all(feature = "local", feature = "sqlite"))]
 mod sqlite;
 mod troubles;
+mod words;

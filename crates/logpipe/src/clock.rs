@@ -63,17 +63,23 @@ impl Clock {
             Kind::System { .. } => tokio::time::sleep(duration).await,
             Kind::Manual(hands) => {
                 let due = hands.read().up + duration;
-                loop {
-                    // Registered before the look, so that a move between look and wait is not missed.
-                    let moved = hands.moved.notified();
-                    tokio::pin!(moved);
-                    moved.as_mut().enable();
-                    if hands.read().up >= due {
-                        return;
-                    }
-                    moved.await;
-                }
+                hands.reach(|up| up >= due).await;
             }
+        }
+    }
+}
+
+impl Clock {
+    /// Whether somebody moves it by hand; the system's runs with tokio's time.
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self.0, Kind::Manual(_))
+    }
+
+    /// Resolves when it was moved by hand beyond this uptime.
+    pub(crate) async fn moved(&self, beyond: Duration) {
+        match &self.0 {
+            Kind::System { .. } => std::future::pending().await,
+            Kind::Manual(hands) => hands.reach(|up| up > beyond).await,
         }
     }
 }
@@ -94,6 +100,20 @@ impl fmt::Debug for Clock {
 }
 
 impl Hands {
+    /// Waits until the clock was moved so far.
+    async fn reach(&self, is_far_enough: impl Fn(Duration) -> bool) {
+        loop {
+            // Registered before the look, so that a move between look and wait is not missed.
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if is_far_enough(self.read().up) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
     fn read(&self) -> Time {
         *self
             .time

@@ -29,8 +29,10 @@ use crate::{AnyOf, Error, Failure, Rejected, Result, Store};
 pub struct Deliveries<A, S: Store = Broker> {
     arriving: mpsc::Receiver<Delivery<A, S>>,
     running: Option<JoinHandle<Result<Outcome>>>,
+    /// Of a consumer that has ended.
+    outcome: Outcome,
     /// Dropping it stops the consumer.
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
 }
 
 /// A message and the receipt for it.
@@ -101,6 +103,10 @@ impl<S: Transactional> Receipt<S> {
 impl<S: Store> Receipt<S> {
     /// Done with it; returns once that is durable. An error means that it is not: the lane was lost, or the store did not
     /// answer, and the record comes again, here or elsewhere.
+    ///
+    /// A log that keeps the position alone ([`Broker`]) has no word for a record that is done while an older one of its
+    /// lane waits for another attempt: then this returns when the log has the position before the older one, and after a
+    /// crash both come again.
     pub async fn ack(self) -> Result {
         let (confirm, confirmed) = oneshot::channel();
         let lost =
@@ -133,7 +139,8 @@ impl<S: Store> Consumer<S> {
                 Route::any(message_type, known, HandOver { sender, any })
             })
             .collect();
-        let consumer = self.register_all(routes).set(|settings| {
+        // Whatever it was configured with.
+        let consumer = self.resolved().register_all(routes).set(|settings| {
             // A receipt waits for its commit, and the commit must not wait for the next receipt.
             settings.run = 1;
             // The loop takes the time that it takes.
@@ -141,12 +148,14 @@ impl<S: Store> Consumer<S> {
         });
         let (stop, asked) = watch::channel(false);
         let board = Board::new(consumer.name().unwrap_or_default(), consumer.guarantee());
-        let buffer_bytes = consumer.buffer_bytes.unwrap_or(BUFFER_BYTES);
+        let configured = consumer.buffer_bytes;
+        let buffer_bytes = configured.map_or(BUFFER_BYTES, |(_, bytes)| bytes);
         let running = consumer.run(Arc::new(board), Budget::new(buffer_bytes), Stop(asked));
         Deliveries {
             arriving,
             running: Some(tokio::spawn(running)),
-            _stop: stop,
+            outcome: Outcome::default(),
+            stop,
         }
     }
 }
@@ -157,15 +166,43 @@ impl<A, S: Store> Deliveries<A, S> {
         if let Some(delivery) = self.arriving.recv().await {
             return Ok(Some(delivery));
         }
-        match self.running.take() {
-            None => Ok(None),
-            Some(running) => match running.await {
-                Ok(ended) => ended.map(|_| None),
-                Err(error) => Err(Error::permanent(format!(
-                    "the consumer's task ended: {error}"
-                ))),
-            },
+        self.ended().await?;
+        Ok(None)
+    }
+
+    /// Ends in good order: the lanes are drained, their positions stored, the group is left. Returns what came of the
+    /// messages, as a service does. A receipt that is still out is waited for, for as long as draining may take.
+    pub async fn close(mut self) -> Result<Outcome> {
+        self.stop.send_replace(true);
+        self.turn_away();
+        self.ended().await?;
+        Ok(std::mem::take(&mut self.outcome))
+    }
+
+    async fn ended(&mut self) -> Result {
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
+        let ended = running.await;
+        self.outcome = ended
+            .map_err(|error| Error::permanent(format!("the consumer's task ended: {error}")))??;
+        Ok(())
+    }
+}
+
+impl<A, S: Store> Deliveries<A, S> {
+    /// A message that nobody has seen has used no attempt.
+    fn turn_away(&mut self) {
+        self.arriving.close();
+        while let Ok(delivery) = self.arriving.try_recv() {
+            let _ = delivery.receipt.answer.send(Answer::Gone);
         }
+    }
+}
+
+impl<A, S: Store> Drop for Deliveries<A, S> {
+    fn drop(&mut self) {
+        self.turn_away();
     }
 }
 

@@ -91,7 +91,6 @@ impl Error {
     }
 
     /// Marks an error as one that trying again can't cure.
-    #[cfg(any(feature = "local", feature = "kinesis"))]
     pub(crate) fn into_permanent(mut self) -> Self {
         self.0.kind = Kind::Permanent;
         self

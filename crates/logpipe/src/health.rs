@@ -40,6 +40,8 @@ pub struct ConsumerHealth {
     pub lanes: Vec<LaneHealth>,
     /// The group has said which lanes are ours. Not at the start, and not after all were lost, until it says so anew.
     pub has_joined: bool,
+    /// What redriving of parked records does, while there is something to redrive; [`LaneState::Waiting`] where it can't.
+    pub redriving: Option<LaneState>,
 }
 
 /// A snapshot of a lane.
@@ -74,15 +76,18 @@ pub enum LaneState {
 }
 
 impl Health {
-    /// Every consumer has joined its group, and no lane is held, stuck or waiting.
+    /// Every consumer has joined its group, no lane is held, stuck or waiting, and redriving is not waiting.
     pub fn is_well(&self) -> bool {
         if !self.consumers.iter().all(|consumer| consumer.has_joined) {
             return false;
         }
-        let mut lanes = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
-        lanes.all(|lane| {
+        let mut states = self.consumers.iter().flat_map(|consumer| {
+            let lanes = consumer.lanes.iter().map(|lane| &lane.state);
+            lanes.chain(&consumer.redriving)
+        });
+        states.all(|state| {
             matches!(
-                lane.state,
+                state,
                 LaneState::Starting | LaneState::Running | LaneState::Idle
             )
         })
@@ -120,6 +125,11 @@ pub(crate) struct Board {
 
 struct Status {
     state: LaneState,
+    /// Why it does not go on from a record, also while an older one still waits for its retry. Only a lane that is held
+    /// and has nothing left to do is in the state of the same name.
+    held: Option<String>,
+    /// All that it has left to do waits for a clock that somebody moves by hand.
+    is_lagging: bool,
     since: Instant,
     beat: Instant,
     cursor: Option<Cursor>,
@@ -185,6 +195,8 @@ impl Board {
         let mut lanes = self.lanes();
         let status = lanes.entry(lane.clone()).or_insert_with(|| Status {
             state: LaneState::Starting,
+            held: None,
+            is_lagging: false,
             since: now,
             beat: now,
             cursor: None,
@@ -197,6 +209,26 @@ impl Board {
             drop(lanes);
             self.changed.notify_waiters();
             self.changed.notify_one();
+        }
+    }
+
+    /// Whether the lane waits for a clock that somebody moves by hand, and for nothing else.
+    pub(crate) fn lag(&self, lane: &LaneId, is_lagging: bool) {
+        let mut lanes = self.lanes();
+        let Some(status) = lanes.get_mut(lane) else {
+            return;
+        };
+        if std::mem::replace(&mut status.is_lagging, is_lagging) != is_lagging {
+            drop(lanes);
+            self.changed.notify_waiters();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Why the lane does not go on, where it does not.
+    pub(crate) fn hold(&self, lane: &LaneId, why: Option<String>) {
+        if let Some(status) = self.lanes().get_mut(lane) {
+            status.held = why;
         }
     }
 
@@ -279,18 +311,25 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Resolves when the group is joined and no lane has anything to do.
+    /// Resolves when the group is joined and no lane has anything to do before somebody moves the clock.
     pub(crate) async fn quiet(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let joined = self.joined.load(Ordering::Acquire);
-            if joined && self.idle_since().is_some() {
+            if joined && (self.idle_since().is_some() || self.is_lagging()) {
                 return;
             }
             changed.await;
         }
+    }
+
+    /// Whether every lane has nothing to do, or nothing before its clock is moved.
+    fn is_lagging(&self) -> bool {
+        self.lanes().values().all(|status| {
+            status.is_lagging || matches!(status.state, LaneState::Idle | LaneState::Held(_))
+        })
     }
 
     /// Since when nothing happens in any lane, and none came or went; `None` while something does.
@@ -306,8 +345,8 @@ impl Board {
         let lanes = self.lanes();
         let held = lanes
             .iter()
-            .filter_map(|(lane, status)| match &status.state {
-                LaneState::Held(why) => Some((lane.clone(), why.clone())),
+            .filter_map(|(lane, status)| match (&status.held, &status.state) {
+                (Some(why), _) | (None, LaneState::Held(why)) => Some((lane.clone(), why.clone())),
                 _ => None,
             });
         held.collect()
@@ -330,13 +369,19 @@ impl Board {
                     state: if now.duration_since(status.beat) > STUCK {
                         LaneState::Stuck
                     } else {
-                        status.state.clone()
+                        match (&status.held, &status.state) {
+                            (Some(why), LaneState::Running) => LaneState::Held(why.clone()),
+                            (_, state) => state.clone(),
+                        }
                     },
                     cursor: status.cursor.clone(),
                     buffered_bytes: status.buffered_bytes,
                 })
                 .collect(),
             has_joined: self.joined.load(Ordering::Acquire),
+            redriving: lanes
+                .get(&redrive_place())
+                .map(|status| status.state.clone()),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! the plan; a new owner gets them with its claim, and the lane then takes them for settled when they are fetched again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -48,7 +49,7 @@ pub(crate) struct Arrival<T> {
 /// What can be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Run these; `fresh` of them have not been run before.
+    /// Run these; `fresh` of them have no place yet among the records that may be begun.
     Run { seqs: Vec<u64>, fresh: usize },
     /// Nothing before this.
     At(Instant),
@@ -65,6 +66,8 @@ pub(crate) enum Fate {
     Retry { due: Instant },
     /// As before: nothing was tried.
     Back,
+    /// As before, but for the attempt that was used: what has to become of it can't be done now.
+    Tried,
     /// As before, and to be tried alone: it shared a transaction that ended by itself.
     Alone,
 }
@@ -117,8 +120,8 @@ struct Slot<T> {
     due: Option<Instant>,
     state: State,
     alone: bool,
-    /// Was part of a run before.
-    begun: bool,
+    /// Has its place among the records that may be begun.
+    has_place: bool,
     attempts: u32,
     first_attempt: Option<Instant>,
     content: Option<T>,
@@ -175,6 +178,14 @@ impl<T> Lane<T> {
     /// Bytes of records that are not settled.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What is not to run yet is to wait so much longer, or so much less: the clock that it is due by runs otherwise.
+    pub(crate) fn postpone(&mut self, later: Duration, sooner: Duration) {
+        for slot in &mut self.window {
+            // Before all time is now.
+            slot.due = slot.due.and_then(|due| (due + later).checked_sub(sooner));
+        }
     }
 
     /// Nothing is running and nothing waits to run.
@@ -238,7 +249,7 @@ impl<T> Lane<T> {
                 State::Ready
             },
             alone: false,
-            begun: false,
+            has_place: false,
             attempts: 0,
             first_attempt: None,
             content: (!settled).then_some(content),
@@ -264,8 +275,8 @@ impl<T> Lane<T> {
 
     // Running.
 
-    /// What to run now: a retry that is due, else the next ready records of one route, at most `fresh` of them records
-    /// that were never run.
+    /// What to run now: a retry that is due, else the next ready records of one route, at most `fresh` of them without a
+    /// place ([`Lane::place`]).
     pub(crate) fn next(&mut self, now: Instant, fresh: usize) -> Next {
         debug_assert_eq!(self.running, 0, "one run at a time");
         if let Some(&(due, seq)) = self.waiting.first()
@@ -302,11 +313,11 @@ impl<T> Lane<T> {
                 .first()
                 .is_none_or(|&first| self.slot(first).route == slot.route);
             let may_join = seqs.is_empty() || !slot.alone;
-            if !same_route || !may_join || (!slot.begun && new == fresh) {
+            if !same_route || !may_join || (!slot.has_place && new == fresh) {
                 left = Some(seq);
                 break;
             }
-            new += usize::from(!slot.begun);
+            new += usize::from(!slot.has_place);
             let alone = slot.alone;
             seqs.push(seq);
             seq += 1;
@@ -334,7 +345,17 @@ impl<T> Lane<T> {
         self.running += 1;
         let slot = self.slot_mut(seq);
         slot.state = State::Running;
-        slot.begun = true;
+    }
+
+    /// Whether the record has its place among those that may be begun. Other lanes want places too: that a run was
+    /// given out says nothing, and what goes back without a place must not be given out as if it had one.
+    pub(crate) fn has_place(&self, seq: u64) -> bool {
+        self.slot(seq).has_place
+    }
+
+    /// The record got its place, and keeps it until it is settled, or held.
+    pub(crate) fn place(&mut self, seq: u64) {
+        self.slot_mut(seq).has_place = true;
     }
 
     pub(crate) fn route(&self, seq: u64) -> u32 {
@@ -470,9 +491,13 @@ impl<T> Lane<T> {
                         self.blocked.insert(key, seq);
                     }
                 }
-                Fate::Back | Fate::Alone => {
+                Fate::Back | Fate::Alone | Fate::Tried => {
                     slot.state = State::Ready;
                     slot.alone |= fate == Fate::Alone;
+                    if fate == Fate::Tried {
+                        slot.attempts += 1;
+                        slot.first_attempt.get_or_insert(now);
+                    }
                     ahead.extend(key.clone());
                     self.unblock(seq, key);
                     self.scan = self.scan.min(seq);
@@ -493,6 +518,18 @@ impl<T> Lane<T> {
     /// No record from this one on begins; retries that already wait go on.
     pub(crate) fn hold_from(&mut self, seq: u64) {
         self.held = Some(self.held.map_or(seq, |held| held.min(seq)));
+    }
+
+    /// Takes their places from the records that are held, for others that can make use of them; returns how many.
+    pub(crate) fn displace(&mut self) -> u64 {
+        let before = self.held.map_or(usize::MAX, |held| self.slots_before(held));
+        let held = self.window.iter_mut().skip(before);
+        let mut places = 0;
+        for slot in held.filter(|slot| slot.state == State::Ready && slot.has_place) {
+            slot.has_place = false;
+            places += 1;
+        }
+        places
     }
 
     /// No record begins; retries that already wait go on.
@@ -519,3 +556,5 @@ impl<T> Lane<T> {
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;

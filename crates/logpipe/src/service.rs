@@ -1,5 +1,6 @@
 //! A service: consumers that run together, drain together, and end with one outcome.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::process::ExitCode;
@@ -9,7 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::consumer::{BUFFER_BYTES, Budget, Consumer};
+use crate::clock::Clock;
+use crate::consumer::{BUFFER_BYTES, Budget, Consumer, Flow, Place};
 use crate::health::{Board, Health};
 use crate::producer::Producer;
 use crate::record::LaneId;
@@ -24,18 +26,21 @@ pub struct Service {
     producers: Vec<Producer>,
     boards: Monitor,
     buffer_bytes: Option<usize>,
-    configured_bytes: Option<usize>,
+    clock: Option<Clock>,
+    /// As consumers were configured: whether whoever operates the program says so, and how many.
+    configured_bytes: Option<(bool, usize)>,
 }
 
 struct Member {
     group: Option<String>,
-    topics: Vec<String>,
+    flow: Flow,
     check: Result,
     run: Box<Run>,
 }
 
 /// A consumer's `run`, whatever its store.
-type Run = dyn FnOnce(Arc<Board>, Budget, Stop) -> BoxFuture<'static, Result<Outcome>> + Send;
+type Run = dyn FnOnce(Arc<Board>, Budget, Stop, Option<Clock>) -> BoxFuture<'static, Result<Outcome>>
+    + Send;
 
 /// Looks at a service while it runs.
 #[derive(Clone, Default)]
@@ -91,21 +96,29 @@ impl Service {
             producers: Vec::new(),
             boards: Monitor::default(),
             buffer_bytes: None,
+            clock: None,
             configured_bytes: None,
         }
     }
 
     /// Adds a consumer.
     pub fn with<S: Store>(mut self, consumer: Consumer<S>) -> Self {
+        let consumer = consumer.resolved();
         let group = consumer.name().map(str::to_owned);
         let board = Board::new(group.as_deref().unwrap_or_default(), consumer.guarantee());
         self.boards.0.push(Arc::new(board));
         self.configured_bytes = self.configured_bytes.max(consumer.buffer_bytes);
         self.consumers.push(Member {
             group,
-            topics: consumer.topics().to_vec(),
+            flow: consumer.flow(),
             check: consumer.check_only(),
-            run: Box::new(move |board, budget, stop| consumer.run(board, budget, stop)),
+            run: Box::new(move |board, budget, stop, clock| {
+                let consumer = match clock {
+                    Some(clock) => consumer.clock(clock),
+                    None => consumer,
+                };
+                consumer.run(board, budget, stop)
+            }),
         });
         self
     }
@@ -116,10 +129,16 @@ impl Service {
         self
     }
 
-    /// Bytes that all lanes of this service may buffer, together, each an equal part; what consumers were configured with
-    /// where this is not said. A record that is larger than a lane's part comes alone.
+    /// Bytes that all lanes of this service may buffer, together, each an equal part; what the file, the environment or a
+    /// flag says goes before it. A record that is larger than a lane's part comes alone.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = Some(bytes);
+        self
+    }
+
+    /// What minimum lag of all consumers reads the time from, whatever they say themselves.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -133,7 +152,7 @@ impl Service {
         let mut topics: Vec<String> = self
             .consumers
             .iter()
-            .flat_map(|member| member.topics.clone())
+            .flat_map(|member| member.flow.from.iter().map(|place| place.topic.clone()))
             .collect();
         topics.sort_unstable();
         topics.dedup();
@@ -158,17 +177,20 @@ impl Service {
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<Outcome> {
         self.check()?;
         let (asking, asked) = watch::channel(false);
-        let budget = Budget::new(
-            self.buffer_bytes
-                .or(self.configured_bytes)
-                .unwrap_or(BUFFER_BYTES),
-        );
+        let budget = Budget::new(match self.configured_bytes {
+            Some((true, said)) => said,
+            configured => {
+                let default = configured.map_or(BUFFER_BYTES, |(_, bytes)| bytes);
+                self.buffer_bytes.unwrap_or(default)
+            }
+        });
         let mut tasks = JoinSet::new();
         for (member, board) in self.consumers.into_iter().zip(&self.boards.0) {
             tasks.spawn((member.run)(
                 board.clone(),
                 budget.clone(),
                 Stop(asked.clone()),
+                self.clock.clone(),
             ));
         }
         tokio::pin!(signal);
@@ -213,21 +235,75 @@ impl Service {
     }
 
     fn check(&self) -> Result {
-        let mut seen = std::collections::HashSet::new();
+        let mut lanes = HashSet::new();
+        let mut positions = HashSet::new();
         for member in &self.consumers {
             if let Err(error) = &member.check {
                 return Err(Error::permanent(error));
             }
-            for topic in &member.topics {
-                if !seen.insert((&member.group, topic)) {
-                    return Err(Error::permanent(format!(
-                        "two consumers of this service read `{topic}` as group `{}`: they would take each other's lanes; give them different groups, or register all handlers on one",
-                        member.group.as_deref().unwrap_or_default()
-                    )));
-                }
+            let group = &member.group;
+            for place in &member.flow.from {
+                let topic = &place.topic;
+                let store = member.flow.store.as_ref();
+                let shares = if !lanes.insert((group, place)) {
+                    "they would take each other's lanes"
+                } else if store.is_some_and(|store| !positions.insert((group, topic, store))) {
+                    "on two logs, with their positions in the same place of one store"
+                } else {
+                    continue;
+                };
+                return Err(Error::permanent(format!(
+                    "two consumers of this service read `{topic}` as group `{}`: {shares}; give them different groups, or register all handlers on one",
+                    group.as_deref().unwrap_or_default()
+                )));
             }
+            self.check_circle(member)?;
         }
         Ok(())
+    }
+
+    /// What a consumer parks on a topic must not come back to it, by way of others that park what they read there.
+    fn check_circle(&self, member: &Member) -> Result {
+        let mut topics = Vec::new();
+        let Some(place) = &member.flow.dead_letter else {
+            return Ok(());
+        };
+        if !self.leads_back(member, place, &mut topics) {
+            return Ok(());
+        }
+        let names: Vec<String> = topics
+            .iter()
+            .map(|place| format!("`{}`", place.topic))
+            .collect();
+        Err(Error::permanent(format!(
+            "consumer {} and others would park the same records on {} for ever, each what the one before has parked: give one of them another dead-letter topic",
+            member.group.as_deref().unwrap_or_default(),
+            names.join(" and ")
+        )))
+    }
+
+    /// Whether what is parked at `place` comes back to a topic that `member` reads; `topics` are those on the way.
+    fn leads_back<'a>(
+        &'a self,
+        member: &Member,
+        place: &'a Place,
+        topics: &mut Vec<&'a Place>,
+    ) -> bool {
+        if topics.contains(&place) {
+            return false;
+        }
+        topics.push(place);
+        let mut readers = self.consumers.iter();
+        let leads_back = member.flow.from.contains(place)
+            || readers.any(|other| {
+                let next = other.flow.dead_letter.as_ref();
+                other.flow.from.contains(place)
+                    && next.is_some_and(|next| self.leads_back(member, next, topics))
+            });
+        if !leads_back {
+            topics.pop();
+        }
+        leads_back
     }
 }
 

@@ -30,6 +30,11 @@ pub trait Backend: Send + Sync + 'static {
     /// What this is and where, for people: `local log in ./data`.
     fn describe(&self) -> String;
 
+    /// What two values that are the same log have in common, and two logs have not.
+    fn identity(&self) -> String {
+        self.describe()
+    }
+
     /// What this log can carry and do.
     fn capabilities(&self) -> Capabilities;
 

@@ -1,5 +1,6 @@
 //! `[consumer]`: how are messages handled, and what becomes of those that can't be?
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use schemars::JsonSchema;
@@ -75,9 +76,72 @@ pub struct Consumer {
     pub on_tombstone: Policy,
     /// What happens to a record whose attempts are used up.
     pub on_failed: Policy,
+    /// Keys that the file, the environment or a flag sets: they go before what the program sets in code.
+    #[serde(skip)]
+    pub(super) said: BTreeSet<String>,
+}
+
+/// Lays single settings over those of a program: key, and where it is in [`Settings`].
+macro_rules! lay {
+    ($(#[$docs:meta])* $($key:literal: $($field:ident).+;)*) => {
+        /// The keys that [`Consumer::lay`] sees to.
+        #[cfg(test)]
+        pub(super) const LAID: &[&str] = &[$($key),*];
+
+        impl Consumer {
+            $(#[$docs])*
+            pub(crate) fn lay(&self, over: &mut Settings) {
+                let (mine, defaults) = (self.settings(), Settings::default());
+                $(if self.goes_before($key, over.$($field).+ == defaults.$($field).+) {
+                    over.$($field).+ = mine.$($field).+;
+                })*
+            }
+        }
+    };
+}
+
+lay! {
+    /// Lays these settings over those that a program has set in code.
+    "attempts": retry.attempts;
+    "attempt_deadline_ms": attempt_deadline_ms;
+    "retry_time_ms": retry.time_ms;
+    "retry_first_delay_ms": retry.first_delay_ms;
+    "retry_longest_delay_ms": retry.longest_delay_ms;
+    "window": window;
+    "run": run;
+    "min_lag_ms": min_lag_ms;
+    "drain_ms": drain_ms;
+    "save_interval_ms": save_interval_ms;
+    "parked_max": parked_max;
+    "parked_per_key_max": parked_per_key_max;
+    "breaker_percent": breaker.percent;
+    "breaker_window": breaker.window;
+    "breaker_minimum": breaker.minimum;
+    "breaker_pause_ms": breaker.pause_ms;
+    "order": order;
+    "on_gap": on_gap;
+    "on_malformed": policies.on_malformed;
+    "on_unknown_format": policies.on_unknown_format;
+    "on_unknown_type": policies.on_unknown_type;
+    "on_unknown_version": policies.on_unknown_version;
+    "on_retired": policies.on_retired;
+    "on_invalid": policies.on_invalid;
+    "on_tombstone": policies.on_tombstone;
+    "on_failed": policies.on_failed;
 }
 
 impl Consumer {
+    /// Whether this key's value replaces what a program has set in code: where whoever operates it says so, or where the
+    /// program has left it at logpipe's default.
+    pub(crate) fn goes_before(&self, key: &str, is_default: bool) -> bool {
+        is_default || self.is_said(key)
+    }
+
+    /// Whether the file, the environment or a flag sets it.
+    pub(crate) fn is_said(&self, key: &str) -> bool {
+        self.said.contains(key)
+    }
+
     /// What a consumer is built with.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
@@ -163,6 +227,7 @@ impl Default for Consumer {
             on_invalid,
             on_tombstone,
             on_failed,
+            said: BTreeSet::new(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What is this program told, by whom, and what does it do about a mistake in it?
 //!
 //! A setting is taken from the first of these that has it: a flag, the environment (`LOGPIPE_<SECTION>_<KEY>`), the file
-//! `logpipe.toml`, the program's own defaults, logpipe's defaults. What a program sets in code is a default: whoever
-//! operates it has the last word.
+//! `logpipe.toml`, what the program sets on a consumer ([`Consumer::configure`](crate::Consumer::configure)), the
+//! program's own defaults, logpipe's defaults. What a program sets in code is a default: whoever operates it has the last
+//! word.
 //!
 //! ```
 //! use logpipe::config::Config;
@@ -211,7 +212,12 @@ fn overlay(
         let value = value.clone();
         settings.push(Setting::new(key, value, origin));
     }
-    let config = Config::deserialize(tree).map_err(in_code)?;
+    let mut config = Config::deserialize(tree).map_err(in_code)?;
+    let said = settings.iter().filter(|setting| {
+        let in_code = matches!(setting.origin, Origin::Default | Origin::Code);
+        setting.key.section == "consumer" && !in_code
+    });
+    config.consumer.said = said.map(|setting| setting.key.name.clone()).collect();
     Ok(Loaded { config, settings })
 }
 

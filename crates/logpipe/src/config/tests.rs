@@ -371,3 +371,55 @@ fn what_a_consumer_is_built_with_is_what_was_set() {
     assert_eq!(settings.retry.attempts, 2);
     assert_eq!(settings.policies.on_invalid, crate::Policy::Skip);
 }
+
+/// Code sets and leaves, the program has a default and has none, whoever operates it speaks and is silent.
+#[test]
+fn whoever_operates_goes_before_code_and_code_before_defaults() {
+    let mut defaults = Config::default();
+    defaults.consumer.on_invalid = crate::Policy::Stop;
+    defaults.consumer.on_retired = crate::Policy::Stop;
+    let loaded = Config::loader()
+        .defaults(defaults)
+        .environment(NOTHING)
+        .flag("consumer.on_unknown_type", "park")
+        .flag("consumer.window", "1024")
+        .load()
+        .unwrap();
+    let mut settings = crate::consumer::Settings::default();
+    settings.policies.on_unknown_type = crate::Policy::Skip;
+    settings.policies.on_invalid = crate::Policy::Skip;
+    settings.window = 7;
+    settings.run = 7;
+    loaded.config.consumer.lay(&mut settings);
+    let policies = &settings.policies;
+    assert_eq!(
+        policies.on_unknown_type,
+        crate::Policy::Park,
+        "a flag, over code"
+    );
+    assert_eq!(
+        policies.on_invalid,
+        crate::Policy::Skip,
+        "code, over a default"
+    );
+    assert_eq!(
+        policies.on_retired,
+        crate::Policy::Stop,
+        "the program's default"
+    );
+    assert_eq!(policies.on_tombstone, crate::Policy::Park, "logpipe's");
+    assert_eq!(
+        (settings.window, settings.run),
+        (1_024, 7),
+        "a flag may say the default"
+    );
+
+    let elsewhere = ["buffer_bytes", "idle_timeout_ms", "start"];
+    let mut seen_to: Vec<&str> = [consumer::LAID, &elsewhere].concat();
+    seen_to.sort_unstable();
+    let keys = keys();
+    let of_consumers = keys.iter().filter(|key| key.section == "consumer");
+    let mut of_consumers: Vec<&str> = of_consumers.map(|key| &*key.name).collect();
+    of_consumers.sort_unstable();
+    assert_eq!(seen_to, of_consumers, "every key has its place");
+}

@@ -36,6 +36,8 @@ struct Driver<S: Store> {
     /// As it was when draining began.
     held: Vec<(LaneId, String)>,
     troubles: u32,
+    /// After trouble: when to ask the group again.
+    again: Option<Instant>,
 }
 
 struct Running {
@@ -68,13 +70,14 @@ pub(super) async fn drive<S: Store>(
         unwanted: Vec::new(),
         held: Vec::new(),
         troubles: 0,
+        again: None,
     };
     while driver.draining.is_none() {
         tokio::select! {
             biased;
             () = stop.asked() => driver.drain(),
             Some(exit) = driver.tasks.join_next_with_id() => driver.ended(exit),
-            event = shared.source.event() => driver.follow(event).await,
+            event = event(&shared, driver.again) => driver.follow(event).await,
             () = shared.quota.reached() => driver.drain(),
             () = idle(&shared, driver.is_joined, idle_timeout) => {
                 info!(consumer = shared.group, "idle: nothing happened for the time that was asked for");
@@ -87,7 +90,7 @@ pub(super) async fn drive<S: Store>(
         tokio::select! {
             biased;
             Some(exit) = driver.tasks.join_next_with_id() => driver.ended(exit),
-            event = shared.source.event() => driver.follow(event).await,
+            event = event(&shared, driver.again) => driver.follow(event).await,
             () = tokio::time::sleep_until(by + Duration::from_secs(1)) => {
                 warn!(consumer = shared.group, lanes = driver.lanes.len(), "lanes did not drain in time; their records come again");
                 break;
@@ -153,6 +156,14 @@ pub(super) async fn drive<S: Store>(
     }
 }
 
+/// What the group says, not asked before `again`. Cancel-safe, as the source's own.
+async fn event<S: Store>(shared: &Shared<S>, again: Option<Instant>) -> Result<Event> {
+    if let Some(again) = again {
+        tokio::time::sleep_until(again).await;
+    }
+    shared.source.event().await
+}
+
 /// Resolves when nothing happened for that long.
 async fn idle<S: Store>(shared: &Shared<S>, is_joined: bool, timeout: Option<Duration>) {
     let (true, Some(timeout)) = (is_joined, timeout) else {
@@ -180,12 +191,13 @@ impl<S: Store> Driver<S> {
             Ok(event) => event,
             Err(error) => {
                 warn!(consumer = self.shared.group, %error, "waiting, then asking the group again");
-                tokio::time::sleep(backoff(self.troubles)).await;
+                self.again = Some(Instant::now() + backoff(self.troubles));
                 self.troubles += 1;
                 return;
             }
         };
         self.troubles = 0;
+        self.again = None;
         fault::late().await;
         match event {
             Event::Assigned(lanes) => {
@@ -199,6 +211,7 @@ impl<S: Store> Driver<S> {
                 debug!(consumer = self.shared.group, ?lanes, "revoking");
                 let by = Instant::from_std(deadline);
                 self.command(&lanes, &Command::Drain(by));
+                self.revoked(&lanes);
             }
             Event::Lost(lanes) => {
                 warn!(consumer = self.shared.group, ?lanes, "lost");
@@ -230,9 +243,40 @@ impl<S: Store> Driver<S> {
 
     fn command(&self, lanes: &[LaneId], command: &Command) {
         for lane in lanes {
-            if let Some(running) = self.lanes.get(lane) {
-                running.command.send_replace(command.clone());
+            let Some(running) = self.lanes.get(lane) else {
+                continue;
+            };
+            running.command.send_if_modified(|now| {
+                let may = match (&*now, command) {
+                    // What is lost stays lost: its task writes nothing, whatever happens to the lane afterwards.
+                    (Command::Drop, _) => false,
+                    // What is given back stays so: whoever has it next finds out what happened to its log.
+                    (Command::Drain(_), Command::Incident(_)) => false,
+                    _ => true,
+                };
+                if may {
+                    *now = command.clone();
+                }
+                may
+            });
+        }
+    }
+
+    /// Lanes that were assigned again before their task had ended are not begun again.
+    fn revoked(&mut self, lanes: &[LaneId]) {
+        for lane in lanes {
+            let running = self.lanes.get_mut(lane);
+            if running.and_then(|running| running.next.take()).is_none() {
+                continue;
             }
+            let (shared, lane) = (self.shared.clone(), lane.clone());
+            // It has no name among the lanes' tasks, and its end means nothing.
+            self.tasks.spawn(async move {
+                if let Err(error) = shared.source.release(&lane).await {
+                    debug!(%lane, %error, "a lane that was not begun again was not released");
+                }
+                Exit::Left
+            });
         }
     }
 
@@ -300,15 +344,7 @@ impl<S: Store> Driver<S> {
         self.held = self.shared.board.held();
         let by = Instant::now() + Duration::from_millis(self.shared.settings.drain_ms);
         self.draining = Some(by);
-        for running in self.lanes.values() {
-            // What is lost stays lost.
-            running.command.send_if_modified(|command| {
-                let may = !matches!(command, Command::Drop);
-                if may {
-                    *command = Command::Drain(by);
-                }
-                may
-            });
-        }
+        let lanes: Vec<LaneId> = self.lanes.keys().cloned().collect();
+        self.command(&lanes, &Command::Drain(by));
     }
 }

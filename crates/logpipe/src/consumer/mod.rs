@@ -33,7 +33,7 @@ use crate::record::Start;
 use crate::service::{Outcome, Stop};
 use crate::source::{Join, Source};
 use crate::store::Guarantee;
-use crate::{Batch, BatchFn, BatchFnWith, Broker, Cx, Error, Message, Result, Store};
+use crate::{Batch, BatchFn, BatchFnWith, Broker, Cx, Error, Log, Message, Result, Store};
 
 /// Reads topics as a group and hands messages to handlers.
 ///
@@ -54,15 +54,18 @@ pub struct Consumer<S: Store = Broker> {
     instance_id: Option<String>,
     routes: Vec<Route<S>>,
     ignored: Vec<String>,
-    dead_letter: Option<String>,
+    /// A topic, and the log that it is a topic of.
+    dead_letter: Option<(Subscription, String)>,
     start: Start,
     settings: Settings,
     limit: Option<u64>,
     idle_timeout: Option<Duration>,
     require: Option<Guarantee>,
     clock: Clock,
-    /// As it was configured, for the whole process.
-    pub(crate) buffer_bytes: Option<usize>,
+    /// What whoever operates the program says, until it is laid over the rest.
+    configured: Option<crate::config::Consumer>,
+    /// For the whole process: whether whoever operates it says so, and how many.
+    pub(crate) buffer_bytes: Option<(bool, usize)>,
 }
 
 impl Consumer<Broker> {
@@ -90,6 +93,7 @@ impl<S: Store> Consumer<S> {
             idle_timeout: None,
             require: None,
             clock: Clock::system(),
+            configured: None,
             buffer_bytes: None,
         }
     }
@@ -186,7 +190,20 @@ impl<S: Store> Consumer<S> {
     /// json:{"type":"person","version":1,"message":{ .. }}
     /// ```
     pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
-        self.dead_letter = Some(topic.into());
+        self.dead_letter = Some((self.subscription.clone(), topic.into()));
+        self
+    }
+
+    /// As [`Consumer::dead_letter`], on a topic of another log.
+    ///
+    /// ```
+    /// # use logpipe::{Consumer, Log};
+    /// # let (log, archive) = (Log::memory(), Log::memory());
+    /// let billing = Consumer::new(log.source("nouns")).group("billing").dead_letter_on(&archive, "nouns-dead");
+    /// ```
+    pub fn dead_letter_on(mut self, log: &Log, topic: impl Into<String>) -> Self {
+        let topic = topic.into();
+        self.dead_letter = Some((log.source(topic.as_str()), topic));
         self
     }
 
@@ -208,16 +225,27 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// Takes what `[consumer]` says: of the file, the environment and the flags of whoever operates the program. It
-    /// replaces what was set before; what the program itself prefers belongs into the defaults that it loads its
-    /// configuration with.
+    /// Takes what `[consumer]` says. What the file, the environment or a flag sets goes before what the program sets on
+    /// this consumer, whether before or after this call; the rest holds where the program sets nothing.
     pub fn configure(mut self, config: &crate::config::Consumer) -> Self {
-        self.buffer_bytes = Some(config.buffer_bytes.get());
-        let configured = self.settings(config.settings()).start(config.start.clone());
-        match config.idle_timeout_ms {
-            Some(timeout) => configured.idle_timeout(Duration::from_millis(timeout)),
-            None => configured,
+        self.configured = Some(config.clone());
+        self
+    }
+
+    /// With what it was configured with laid over what the program has set.
+    pub(crate) fn resolved(mut self) -> Self {
+        let Some(config) = self.configured.take() else {
+            return self;
+        };
+        config.lay(&mut self.settings);
+        if config.goes_before("start", self.start == Start::default()) {
+            self.start = config.start.clone();
         }
+        if config.goes_before("idle_timeout_ms", self.idle_timeout.is_none()) {
+            self.idle_timeout = config.idle_timeout_ms.map(Duration::from_millis);
+        }
+        self.buffer_bytes = Some((config.is_said("buffer_bytes"), config.buffer_bytes.get()));
+        self
     }
 
     /// Which records wait for a failing or parked one.
@@ -254,7 +282,7 @@ impl<S: Store> Consumer<S> {
         self
     }
 
-    /// What minimum lag reads the time from.
+    /// What minimum lag reads the time from, and waits by.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -317,6 +345,25 @@ impl<S: Store> Consumer<S> {
         self.subscription.topics()
     }
 
+    /// Where records come from, and where those go that are parked on a topic.
+    pub(crate) fn flow(&self) -> Flow {
+        let log = self.subscription.backend().identity();
+        let of_log = |topic: &String| Place {
+            log: log.clone(),
+            topic: topic.clone(),
+        };
+        let parks = self.settings.policies.all().contains(&Policy::Park);
+        let dead_letter = self.dead_letter.as_ref().filter(|_| parks);
+        Flow {
+            from: self.topics().iter().map(of_log).collect(),
+            dead_letter: dead_letter.map(|(log, topic)| Place {
+                log: log.backend().identity(),
+                topic: topic.clone(),
+            }),
+            store: self.store.identity(),
+        }
+    }
+
     /// Everything that can be wrong before the first record is read.
     fn check(&self) -> Result<(String, Router<S>)> {
         let group = match &self.group {
@@ -343,6 +390,13 @@ impl<S: Store> Consumer<S> {
         if S::KEPT_BY_LOG && self.dead_letter.is_none() && parks {
             return Err(Error::permanent(format!(
                 "consumer {group} would have to park records and has nowhere to: add `.dead_letter(\"topic\")`, or a store (`Consumer::with_store(..)`), or give every class a policy of hold, skip or stop"
+            )));
+        }
+        let flow = self.flow();
+        if let Some(place) = flow.dead_letter.filter(|place| flow.from.contains(place)) {
+            return Err(Error::permanent(format!(
+                "consumer {group} would read what it parks, for ever: `{}` is a topic of its own; give `.dead_letter(\"topic\")` another",
+                place.topic
             )));
         }
         let capabilities = self.subscription.backend().capabilities();
@@ -393,7 +447,7 @@ impl<S: Store> Consumer<S> {
                 source,
                 dead_letters: self
                     .dead_letter
-                    .map(|topic| DeadLetters::new(self.subscription.clone(), topic)),
+                    .map(|(log, topic)| DeadLetters::new(log, topic)),
                 start: self.start,
                 breaker: Breaker::new(self.settings.breaker.clone()),
                 settings: self.settings,
@@ -409,6 +463,21 @@ impl<S: Store> Consumer<S> {
     pub(crate) fn check_only(&self) -> Result {
         self.check().map(|_| ())
     }
+}
+
+/// Where a consumer's records come from, and where those go that it parks on a topic.
+pub(crate) struct Flow {
+    pub(crate) from: Vec<Place>,
+    pub(crate) dead_letter: Option<Place>,
+    /// Where the positions are, if not in the log.
+    pub(crate) store: Option<String>,
+}
+
+/// A topic of a log.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    log: String,
+    pub(crate) topic: String,
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -29,7 +29,12 @@ enum Redriven {
     Nothing,
     /// One record went, one way or the other.
     One,
+    /// One record was tried, and nothing of that is kept.
+    Undone,
 }
+
+/// A record whose transaction ended by itself, or can't be committed, and why.
+type Torn = Option<(i64, Reason)>;
 
 pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Receiver<bool>) {
     if S::KEPT_BY_LOG {
@@ -37,12 +42,11 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
     }
     let place = redrive_place();
     let mut troubles = 0;
-    let mut torn = None;
+    let mut torn = Torn::None;
     while !*stop.borrow() {
         let wait = match one(&shared, &mut torn).await {
-            Ok(Redriven::One) => {
+            Ok(Redriven::One | Redriven::Undone) => {
                 troubles = 0;
-                shared.board.set(&place, LaneState::Running);
                 continue;
             }
             Ok(Redriven::Nothing) => {
@@ -52,6 +56,9 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
             }
             Err(error) => {
                 warn!(consumer = shared.group, %error, "redriving waits, then tries again");
+                shared
+                    .board
+                    .set(&place, LaneState::Waiting(error.to_string()));
                 troubles += 1;
                 backoff(troubles)
             }
@@ -64,18 +71,22 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
     shared.board.remove(&place);
 }
 
-/// `torn` remembers a record whose transaction ended by itself: the next one parks it without trying.
-async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> Result<Redriven> {
+/// `torn` remembers a record that the next pass parks without trying.
+async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> {
     let Some((mut session, redrive)) = shared.store.begin_redrive(&shared.group).await? else {
         return Ok(Redriven::Nothing);
     };
+    // Its handler, or a loop, takes the time that it takes, and meanwhile the consumer is not idle.
+    shared.board.set(&redrive_place(), LaneState::Running);
     let classified = shared.router.classify(&redrive.record, true);
     let of = (classified.message_type.clone(), classified.version);
     let tried = redrive.attempts.saturating_add(1);
     let lane = redrive.record.lane.clone();
-    if let Some((_, reason)) = torn.take_if(|(id, _)| *id == redrive.id) {
-        park_again(shared, &mut session, &redrive, &reason, tried).await?;
-        return commit(shared, session).await;
+    if let Some((_, reason)) = torn.as_ref().filter(|(id, _)| *id == redrive.id) {
+        park_again(shared, &mut session, &redrive, reason, &of).await?;
+        let parked = committed(shared.store.commit(session).await)?;
+        *torn = None;
+        return Ok(parked);
     }
     let job = Job {
         seq: 0,
@@ -95,7 +106,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
         && job.decided.is_none()
     {
         shared.store.rollback(session).await;
-        return offer(shared, &**handler, &redrive, job).await;
+        return offer(shared, &**handler, &redrive, job, torn).await;
     }
     let rules = Arc::new(Rules {
         // Its key is parked, by this very record.
@@ -122,7 +133,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Option<(i64, Reason)>) -> 
             return Err(error);
         }
     }
-    settle(shared, session, &redrive, verdict, &of).await
+    settle(shared, session, &redrive, verdict, &of, torn).await
 }
 
 /// What becomes of the record, where its transaction is whole.
@@ -132,19 +143,38 @@ async fn settle<S: Store>(
     redrive: &Redrive,
     verdict: Option<Verdict>,
     of: &Version,
+    torn: &mut Torn,
 ) -> Result<Redriven> {
     match verdict {
         Some(Verdict::Handled | Verdict::Ignored) => {
-            shared.store.redriven(&mut session, redrive).await?;
-            let redriven = commit(shared, session).await?;
-            told(shared, redrive, of);
-            Ok(redriven)
+            let commit = match shared.store.redriven(&mut session, redrive).await {
+                Ok(()) => shared.store.commit(session).await,
+                Err(error) if error.is_unavailable() => return Err(error),
+                // What the handler wrote is in the way.
+                Err(error) => {
+                    shared.store.rollback(session).await;
+                    Commit::Refused(error)
+                }
+            };
+            match commit {
+                Commit::Done => told(shared, redrive, of),
+                Commit::Refused(error) => {
+                    let reason = Reason {
+                        kind: Reason::COMMIT_REFUSED.into(),
+                        text: error.to_string(),
+                    };
+                    *torn = Some((redrive.id, reason));
+                    return Ok(Redriven::Undone);
+                }
+                Commit::Fenced => return Ok(Redriven::Undone),
+                Commit::Unavailable(error) | Commit::Unknown(error) => return Err(error),
+            }
+            Ok(Redriven::One)
         }
         verdict => {
             let reason = reason_of(verdict);
-            let tried = redrive.attempts.saturating_add(1);
-            park_again(shared, &mut session, redrive, &reason, tried).await?;
-            commit(shared, session).await
+            park_again(shared, &mut session, redrive, &reason, of).await?;
+            committed(shared.store.commit(session).await)
         }
     }
 }
@@ -155,18 +185,17 @@ async fn offer<S: Store>(
     handler: &dyn Erased<S>,
     redrive: &Redrive,
     mut job: Job,
+    torn: &mut Torn,
 ) -> Result<Redriven> {
     let of = (job.current.message_type.clone(), job.current.version);
     let due = Due::Parked(redrive.id);
-    // The loop takes the time that it takes, and meanwhile the consumer is not idle.
-    shared.board.set(&redrive_place(), LaneState::Running);
     let answered = answer(shared, handler, due, &mut job).await?;
     let again = shared.store.begin_redrive(&shared.group).await?;
     let again = again.filter(|(_, again)| again.id == redrive.id);
     match (answered, again) {
         (Answered::Verdict(verdict), Some((session, _))) => {
-            let redriven = settle(shared, session, redrive, Some(verdict), &of).await?;
-            if let Some(confirm) = job.current.confirm {
+            let redriven = settle(shared, session, redrive, Some(verdict), &of, torn).await?;
+            if let (Redriven::One, Some(confirm)) = (&redriven, job.current.confirm) {
                 // Nobody has to wait for it.
                 let _ = confirm.send(());
             }
@@ -192,6 +221,9 @@ fn told<S: Store>(shared: &Shared<S>, redrive: &Redrive, (message_type, version)
         topic = redrive.record.lane.topic(),
         lane = redrive.record.lane.shard(),
         position = %redrive.record.position,
+        r#type = &**message_type,
+        version,
+        attempt = redrive.attempts.saturating_add(1),
         "redriven"
     );
     let mut tally = Tally::default();
@@ -204,12 +236,16 @@ async fn park_again<S: Store>(
     session: &mut S::Session,
     redrive: &Redrive,
     reason: &Reason,
-    tried: u32,
+    (message_type, version): &Version,
 ) -> Result {
+    let tried = redrive.attempts.saturating_add(1);
     warn!(
         topic = redrive.record.lane.topic(),
         lane = redrive.record.lane.shard(),
         position = %redrive.record.position,
+        r#type = &**message_type,
+        version,
+        attempt = tried,
         reason = reason.kind,
         "parked again: {}",
         reason.text
@@ -220,10 +256,9 @@ async fn park_again<S: Store>(
         .await
 }
 
-async fn commit<S: Store>(shared: &Shared<S>, session: S::Session) -> Result<Redriven> {
-    match shared.store.commit(session).await {
-        Commit::Done => Ok(Redriven::One),
-        Commit::Fenced => Ok(Redriven::One),
+fn committed(commit: Commit) -> Result<Redriven> {
+    match commit {
+        Commit::Done | Commit::Fenced => Ok(Redriven::One),
         Commit::Unavailable(error) | Commit::Refused(error) | Commit::Unknown(error) => Err(error),
     }
 }

@@ -1,7 +1,9 @@
 //! What becomes of each record of a run: the match that decides, in one place.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -10,11 +12,13 @@ use super::Shared;
 use super::dead_letter::Letter;
 use super::run::{Job, Verdict};
 use super::worker::Content;
+use crate::handler::Current;
 use crate::health::Tally;
 use crate::lane::{Fate, Lane};
 use crate::policy::Policy;
-use crate::store::{Park, Reason};
-use crate::{Error, Result, Store};
+use crate::record::Position;
+use crate::store::{self, Park, ParkedCount, Reason};
+use crate::{Error, Rejected, Result, Store};
 
 /// A lane that reached a cap looks again.
 pub(super) const RECHECK: Duration = Duration::from_secs(10);
@@ -24,7 +28,7 @@ pub(super) struct Settling<'a, S: Store> {
     shared: &'a Shared<S>,
     now: Instant,
     entries: Vec<Entry>,
-    parks: Vec<(usize, Park)>,
+    parks: Vec<Parking>,
     /// Of each settled record that says something about the records at large: whether it is parked.
     recent: Vec<bool>,
     outcome: Outcome,
@@ -36,6 +40,17 @@ struct Entry {
     fate: Fate,
     /// A handler took it.
     handled: bool,
+}
+
+/// A record that is to be parked.
+struct Parking {
+    /// Its place among the entries.
+    entry: usize,
+    /// Its place among what the breaker is told.
+    recent: Option<usize>,
+    /// How it ends, where it can't be parked now.
+    decided: Option<Verdict>,
+    park: Park,
 }
 
 /// What the lane does once the transaction is durable.
@@ -52,8 +67,70 @@ pub(super) struct Outcome {
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) why: String,
-    /// Too much is parked, which may pass: when to look again.
+    /// It may pass: when to look again.
     pub(super) until: Option<Instant>,
+    /// Too much is parked.
+    pub(super) full: Option<Full>,
+    /// The record, where it is one that is held.
+    pub(super) at: Option<At>,
+}
+
+/// What the log says of a record.
+pub(super) struct At {
+    pub(super) position: Position,
+    pub(super) message_type: Cow<'static, str>,
+    pub(super) version: u32,
+    pub(super) attempt: u32,
+}
+
+impl At {
+    pub(super) fn of(current: &Current) -> Self {
+        Self {
+            position: current.record.position.clone(),
+            message_type: current.message_type.clone(),
+            version: current.version,
+            attempt: current.attempt,
+        }
+    }
+}
+
+/// A cap of parked records was reached.
+#[derive(Clone)]
+pub(super) struct Full {
+    /// Of the record that would have been one too many, where it blocks that.
+    key: Option<Bytes>,
+}
+
+impl Full {
+    /// Whether there is still no room.
+    pub(super) async fn holds<S: Store>(
+        self,
+        shared: &Shared<S>,
+        held: store::Held,
+    ) -> Result<bool> {
+        let mut session = shared.store.begin(&held).await?;
+        let key = self.key.as_deref();
+        let count = shared.store.parked_count(&mut session, key).await;
+        shared.store.rollback(session).await;
+        Ok(shared.cap(count?, key.is_some()).is_some())
+    }
+}
+
+impl<S: Store> Shared<S> {
+    /// What keeps one more record from being parked.
+    fn cap(&self, count: ParkedCount, has_key: bool) -> Option<String> {
+        let settings = &self.settings;
+        let (count, of, name) = if count.consumer >= settings.parked_max {
+            (count.consumer, "", "parked_max")
+        } else if has_key && count.key >= settings.parked_per_key_max {
+            (count.key, " of one key", "parked_per_key_max")
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{count} records{of} are parked, the most allowed ({name}); redrive or drop some"
+        ))
+    }
 }
 
 impl<'a, S: Store> Settling<'a, S> {
@@ -105,6 +182,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 Fate::Back
             }
             Verdict::DeadLetter(letter) if letter.is_written => {
+                tell(&job.current, &letter.reason);
                 self.outcome.tally.parked += 1;
                 Fate::Settled
             }
@@ -116,6 +194,7 @@ impl<'a, S: Store> Settling<'a, S> {
                     kind: Reason::QUEUED.into(),
                     text: "an older record of its key is parked".into(),
                 },
+                None,
             ),
             Verdict::Rejected(rejected) => {
                 let policy = self.shared.settings.policies.of(&rejected);
@@ -123,15 +202,15 @@ impl<'a, S: Store> Settling<'a, S> {
                     kind: rejected.kind().into(),
                     text: rejected.to_string(),
                 };
-                self.by_policy(policy, &mut job, reason)
+                let fate = self.by_policy(policy, &mut job, reason, Some(&rejected));
+                self.decide(Verdict::Rejected(rejected));
+                fate
             }
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
                 Some(fate) => fate,
-                None => self.by_policy(self.shared.settings.policies.on_failed, &mut job, *reason),
+                None => self.hopeless(&mut job, reason),
             },
-            Verdict::Hopeless(reason) => {
-                self.by_policy(self.shared.settings.policies.on_failed, &mut job, *reason)
-            }
+            Verdict::Hopeless(reason) => self.hopeless(&mut job, reason),
         };
         self.entries.push(Entry {
             job,
@@ -141,7 +220,29 @@ impl<'a, S: Store> Settling<'a, S> {
         });
     }
 
-    fn by_policy(&mut self, policy: Policy, job: &mut Job, reason: Reason) -> Fate {
+    /// Its attempts are used up, or no use.
+    fn hopeless(&mut self, job: &mut Job, reason: Box<Reason>) -> Fate {
+        let policy = self.shared.settings.policies.on_failed;
+        let fate = self.by_policy(policy, job, (*reason).clone(), None);
+        self.decide(Verdict::Hopeless(reason));
+        fate
+    }
+
+    /// Remembers how the record at hand ends, where it is to be parked.
+    fn decide(&mut self, verdict: Verdict) {
+        let entry = self.entries.len();
+        if let Some(parking) = self.parks.last_mut().filter(|last| last.entry == entry) {
+            parking.decided = Some(verdict);
+        }
+    }
+
+    fn by_policy(
+        &mut self,
+        policy: Policy,
+        job: &mut Job,
+        reason: Reason,
+        rejected: Option<&Rejected>,
+    ) -> Fate {
         let record = &job.current.record;
         let (topic, lane) = (record.lane.topic(), record.lane.shard());
         let position = &record.position;
@@ -150,54 +251,59 @@ impl<'a, S: Store> Settling<'a, S> {
                 let breaker = &self.shared.breaker;
                 match breaker.park(self.now, &self.recent, &reason.kind) {
                     Ok(()) => {
+                        let recent = self.recent.len();
                         self.recent.push(true);
-                        self.park(job, reason)
+                        self.park(job, reason, Some(recent))
                     }
                     Err(open) => {
-                        self.hold(job.seq, open.why, Some(open.until));
+                        self.hold(job, open.why, Some(open.until), None);
                         Fate::Back
                     }
                 }
             }
             Policy::Skip => {
-                warn!(topic, lane, %position, reason = reason.kind, "skipped, as its policy says: {}", reason.text);
+                let current = &job.current;
+                warn!(
+                    topic,
+                    lane,
+                    %position,
+                    r#type = &*current.message_type,
+                    version = current.version,
+                    attempt = current.attempt,
+                    reason = reason.kind,
+                    "skipped, as its policy says: {}",
+                    reason.text
+                );
                 self.outcome.tally.skipped += 1;
                 Fate::Settled
             }
             Policy::Hold => {
-                self.hold(job.seq, format!("at {position}: {}", reason.text), None);
+                self.hold(job, format!("at {position}: {}", reason.text), None, None);
                 Fate::Back
             }
             Policy::Stop => {
-                self.outcome.stop = Some(Error::permanent(format!(
-                    "stopped at {}, position {position}, as its policy says: {}",
-                    record.lane, reason.text
-                )));
+                let stopped = format!(
+                    "stopped at {}, position {position}, as its policy says",
+                    record.lane
+                );
+                let error = match rejected {
+                    // Callers choose by it.
+                    Some(rejected) => Error::from(rejected.clone()).into_permanent(),
+                    None => Error::permanent(reason.text),
+                };
+                self.outcome.stop = Some(error.context(stopped));
                 Fate::Back
             }
         }
     }
 
-    fn hold(&mut self, seq: u64, why: String, until: Option<Instant>) {
-        if self.outcome.held.as_ref().is_none_or(|held| seq < held.seq) {
-            self.outcome.held = Some(Held { seq, why, until });
-        }
+    fn hold(&mut self, job: &Job, why: String, until: Option<Instant>, full: Option<Full>) {
+        hold(&mut self.outcome, job, why, until, full);
     }
 
     /// In the store, with this transaction; or on the dead-letter topic, before the one that settles it.
-    fn park(&mut self, job: &mut Job, reason: Reason) -> Fate {
+    fn park(&mut self, job: &mut Job, reason: Reason, recent: Option<usize>) -> Fate {
         let current = &job.current;
-        info!(
-            topic = current.record.lane.topic(),
-            lane = current.record.lane.shard(),
-            position = %current.record.position,
-            r#type = &*current.message_type,
-            version = current.version,
-            attempt = current.attempt,
-            reason = reason.kind,
-            "parked: {}",
-            reason.text
-        );
         let attempts = match &job.decided {
             None if reason.kind != Reason::QUEUED => current.attempt,
             // This time no handler saw it.
@@ -218,7 +324,12 @@ impl<'a, S: Store> Settling<'a, S> {
                 && current.record.key.is_some(),
             reason,
         };
-        self.parks.push((self.entries.len(), park));
+        self.parks.push(Parking {
+            entry: self.entries.len(),
+            recent,
+            decided: None,
+            park,
+        });
         Fate::Settled
     }
 
@@ -250,39 +361,39 @@ impl<'a, S: Store> Settling<'a, S> {
 
     /// Keeps to the caps.
     pub(super) async fn prepare_parks(&mut self, session: &mut S::Session) -> Result {
-        let settings = &self.shared.settings;
-        let mut kept: Vec<(usize, Park)> = Vec::new();
-        for (index, park) in std::mem::take(&mut self.parks) {
-            let key = park.record.key.as_deref().filter(|_| park.blocks_key);
-            let count = self.shared.store.parked_count(session, key).await?;
-            let new = kept.len() as u64;
-            let new_of_key = kept
+        let mut kept: Vec<Parking> = Vec::new();
+        let mut unparked = Vec::new();
+        for parking in std::mem::take(&mut self.parks) {
+            let Parking { recent, park, .. } = &parking;
+            let recent = *recent;
+            let key = park.record.key.as_ref().filter(|_| park.blocks_key);
+            let of_store = &self.shared.store;
+            let mut count = of_store
+                .parked_count(session, key.map(|key| &**key))
+                .await?;
+            count.consumer += kept.len() as u64;
+            count.key += kept
                 .iter()
-                .filter(|(_, other)| key.is_some() && other.record.key.as_deref() == key)
+                .filter(|other| key.is_some() && other.park.record.key.as_ref() == key)
                 .count() as u64;
-            let full = if count.consumer + new >= settings.parked_max {
-                Some(format!(
-                    "{} records are parked, the most allowed (parked_max)",
-                    count.consumer
-                ))
-            } else if key.is_some() && count.key + new_of_key >= settings.parked_per_key_max {
-                Some(format!(
-                    "{} records of one key are parked, the most allowed (parked_per_key_max)",
-                    count.key
-                ))
-            } else {
-                None
+            let Some(why) = self.shared.cap(count, key.is_some()) else {
+                kept.push(parking);
+                continue;
             };
-            match full {
-                None => kept.push((index, park)),
-                Some(why) => {
-                    let entry = &mut self.entries[index];
-                    entry.fate = Fate::Back;
-                    let seq = entry.job.seq;
-                    let until = Some(self.now + RECHECK);
-                    self.hold(seq, format!("{why}; redrive or drop some"), until);
-                }
-            }
+            let full = Full { key: key.cloned() };
+            let entry = &mut self.entries[parking.entry];
+            // The end that it can't have now is not found out again; only how often a handler saw it is counted.
+            entry.fate = match park.attempts == entry.job.current.attempt {
+                true => Fate::Tried,
+                false => Fate::Back,
+            };
+            entry.job.decided = parking.decided;
+            let until = Some(self.now + RECHECK);
+            hold(&mut self.outcome, &entry.job, why, until, Some(full));
+            unparked.extend(recent);
+        }
+        for index in unparked.into_iter().rev() {
+            self.recent.remove(index);
         }
         self.parks = kept;
         Ok(())
@@ -290,9 +401,19 @@ impl<'a, S: Store> Settling<'a, S> {
 
     /// What is to be parked in the store.
     pub(super) fn take_parks(&mut self) -> Vec<Park> {
-        let parks: Vec<Park> = self.parks.drain(..).map(|(_, park)| park).collect();
-        self.outcome.tally.parked += parks.len() as u64;
-        parks
+        self.outcome.tally.parked += self.parks.len() as u64;
+        let entries = &self.entries;
+        let parks = self.parks.drain(..).map(|parking| {
+            tell(&entries[parking.entry].job.current, &parking.park.reason);
+            parking.park
+        });
+        parks.collect()
+    }
+
+    /// Whether anything is to become of any record.
+    pub(super) fn any_tried(&self) -> bool {
+        let mut fates = self.entries.iter().map(|entry| entry.fate);
+        fates.any(|fate| !matches!(fate, Fate::Back | Fate::Alone))
     }
 
     /// Nothing was committed: everything is as before.
@@ -314,7 +435,7 @@ impl<'a, S: Store> Settling<'a, S> {
             let seq = entry.job.seq;
             if entry.handled && handled == 1 {
                 let verdict = Verdict::Failed(Box::new(Reason {
-                    kind: "CommitRefused".into(),
+                    kind: Reason::COMMIT_REFUSED.into(),
                     text: error.to_string(),
                 }));
                 return (seq, self.fail(lane, entry.job, verdict, entry.route));
@@ -383,5 +504,34 @@ impl<'a, S: Store> Settling<'a, S> {
         lane.settled(self.now, &fates);
         self.shared.breaker.settled(self.recent);
         outcome
+    }
+}
+
+/// Says that a record is parked.
+fn tell(current: &Current, reason: &Reason) {
+    info!(
+        topic = current.record.lane.topic(),
+        lane = current.record.lane.shard(),
+        position = %current.record.position,
+        r#type = &*current.message_type,
+        version = current.version,
+        attempt = current.attempt,
+        reason = reason.kind,
+        "parked: {}",
+        reason.text
+    );
+}
+
+/// The lane does not go on from this record; of several, from the first.
+fn hold(outcome: &mut Outcome, job: &Job, why: String, until: Option<Instant>, full: Option<Full>) {
+    let seq = job.seq;
+    if outcome.held.as_ref().is_none_or(|held| seq < held.seq) {
+        outcome.held = Some(Held {
+            seq,
+            why,
+            until,
+            full,
+            at: Some(At::of(&job.current)),
+        });
     }
 }

@@ -1,11 +1,9 @@
 //! Does every record take effect exactly once, in the order of its key, whatever fails in between? Thousands of
 //! interleavings of fetches, failures, torn transactions, lost commits, crashes and zombies, each from its seed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -184,6 +182,7 @@ fn run(
     let mut stuck = Vec::new();
     let mut fates = Vec::new();
     for &seq in seqs {
+        owner.lane.place(seq);
         let record = owner.lane.take(seq).expect("a record runs once at a time");
         owner.lane.give_back(seq, record);
         let key = log.records[record].1.clone();

@@ -13,7 +13,7 @@ use super::ends::{End, Ends};
 use super::schema::pack;
 use crate::clock::Clock;
 use crate::db::{File, NotCommitted, Writer};
-use crate::record::LaneId;
+use crate::record::{Header, LaneId};
 use crate::sink::{NewRecord, SendError, Sent, Sink};
 use crate::{Error, Result, partition};
 
@@ -23,6 +23,9 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// What may queue; beyond it sends are refused.
 const QUEUE_BYTES: usize = 256 << 20;
+
+/// What a record takes while it waits, whatever is in it; its result waits with it.
+const RECORD_OVERHEAD: usize = size_of::<NewRecord>() + size_of::<Result<Sent, SendError>>();
 
 /// SQLite's own limit for a row is a billion bytes.
 const RECORD_BYTES: usize = 256 << 20;
@@ -372,7 +375,8 @@ impl Sink for LocalSink {
 
     fn send(&self, records: Vec<NewRecord>) -> BoxFuture<'static, Results> {
         let count = records.len();
-        let bytes = records.iter().map(size).sum();
+        let waiting = records.iter().map(|record| size(record) + RECORD_OVERHEAD);
+        let bytes = size_of::<Request>() + waiting.sum::<usize>();
         let refused = |error: &Error| -> Results {
             let failure = NotCommitted::Undone(match error.is_retriable() {
                 true => Error::unavailable(error),
@@ -439,7 +443,7 @@ fn size(record: &NewRecord) -> usize {
     let headers = record
         .headers
         .iter()
-        .map(|header| header.name.len() + header.value.len() + 8);
+        .map(|header| header.name.len() + header.value.len() + size_of::<Header>());
     record.key.as_ref().map_or(0, |key| key.len())
         + record.value.as_ref().map_or(0, |value| value.len())
         + headers.sum::<usize>()
@@ -463,6 +467,32 @@ mod tests {
             bytes: records * size,
             answer: oneshot::channel().0,
         }
+    }
+
+    /// Records without a byte in them take memory, too.
+    #[test]
+    fn what_waits_is_counted_with_what_it_takes_by_itself() {
+        let (requests, _receiver) = mpsc::unbounded_channel();
+        let queued = Arc::new(Queued::default());
+        let sink = LocalSink {
+            topic: "a".into(),
+            queue: Queue {
+                requests,
+                queued: queued.clone(),
+            },
+        };
+        let empty = || NewRecord {
+            key: None,
+            headers: Vec::new(),
+            value: None,
+            timestamp: None,
+        };
+        drop(sink.send((0..1_000).map(|_| empty()).collect()));
+        let of_batch = queued.bytes.load(Ordering::Relaxed);
+        assert!(of_batch >= 1_000 * size_of::<NewRecord>(), "{of_batch}");
+        drop(sink.send(vec![empty()]));
+        let of_one = queued.bytes.load(Ordering::Relaxed) - of_batch;
+        assert!(of_one > of_batch / 1_000, "{of_one}");
     }
 
     #[tokio::test]

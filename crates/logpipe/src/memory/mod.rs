@@ -164,6 +164,10 @@ impl Backend for Memory {
         "log in memory".into()
     }
 
+    fn identity(&self) -> String {
+        format!("log in memory at {:p}", Arc::as_ptr(&self.shared))
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.shared.settings.capabilities
     }

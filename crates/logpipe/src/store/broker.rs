@@ -25,6 +25,10 @@ impl Store for Broker {
         "the log's own positions".into()
     }
 
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtLeastOnce
     }

@@ -282,6 +282,10 @@ impl Store for Memory {
         "memory".into()
     }
 
+    fn identity(&self) -> Option<String> {
+        Some(format!("memory at {:p}", Arc::as_ptr(&self.shared)))
+    }
+
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtLeastOnce
     }

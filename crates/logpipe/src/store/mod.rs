@@ -45,6 +45,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// What this is and where, for people: `SQLite in app.db`.
     fn describe(&self) -> String;
 
+    /// What two values that are the same store have in common, and two stores have not; `None` where positions lie in
+    /// the log.
+    fn identity(&self) -> Option<String> {
+        Some(self.describe())
+    }
+
     /// What a handler's effects can rely on.
     fn guarantee(&self) -> Guarantee;
 
@@ -266,6 +272,9 @@ pub struct Reason {
 impl Reason {
     /// The kind of a record that is parked only because an older one of its key is.
     pub const QUEUED: &str = "Queued";
+
+    /// The kind of a record whose transaction can't be committed, as with a deferred constraint that does not hold.
+    pub const COMMIT_REFUSED: &str = "CommitRefused";
 }
 
 /// A parked record on its way back to its handler.

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
+use crate::clock::{Clock, ManualClock};
+use crate::memory::{self, Memory};
 use crate::sink::NewRecord;
 use crate::{Log, Message, Outcome, Result, Service, Store, Versions};
 
@@ -12,6 +16,8 @@ use crate::{Log, Message, Outcome, Result, Service, Store, Versions};
 ///
 /// Each send writes to the log, starts the service, waits until nothing is left to do, and drains it: every send is a
 /// restart, too. What goes wrong panics, as a test wants it.
+///
+/// Time stands still for the log and for what minimum lag waits by, until [`TestPipe::advance`] moves it.
 ///
 /// ```
 /// # use logpipe::{Consumer, Log, Service, store::Memory, testing::TestPipe};
@@ -28,6 +34,7 @@ use crate::{Log, Message, Outcome, Result, Service, Store, Versions};
 /// ```
 pub struct TestPipe<S, F> {
     log: Log,
+    clock: ManualClock,
     store: S,
     build: F,
     topics: Vec<String>,
@@ -47,10 +54,15 @@ struct Counts {
 impl<S: Store, F: Fn(Log, S) -> Service> TestPipe<S, F> {
     /// `build` is the application's `fn service(log, store) -> Service`.
     pub fn new(build: F, store: S) -> Self {
-        let log = Log::memory();
+        let clock = ManualClock::at(Timestamp::now());
+        let log = Log::new(Memory::with(memory::Settings {
+            clock: clock.clock(),
+            ..memory::Settings::default()
+        }));
         let topics = build(log.clone(), store.clone()).topics();
         Self {
             log,
+            clock,
             store,
             build,
             topics,
@@ -61,6 +73,20 @@ impl<S: Store, F: Fn(Log, S) -> Service> TestPipe<S, F> {
     /// The log, to look into or to read with other consumers.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The clock that stamps records and that the service's consumers read.
+    pub fn clock(&self) -> Clock {
+        self.clock.clock()
+    }
+
+    /// Lets so much time pass, and runs the service.
+    ///
+    /// # Panics
+    /// Where the service fails.
+    pub async fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+        self.restart().await;
     }
 
     /// The store that the service uses.
@@ -125,7 +151,7 @@ impl<S: Store, F: Fn(Log, S) -> Service> TestPipe<S, F> {
 
     /// As [`TestPipe::restart`], for a service that is expected to fail.
     pub async fn run(&mut self) -> Result<Outcome> {
-        let service = (self.build)(self.log.clone(), self.store.clone());
+        let service = (self.build)(self.log.clone(), self.store.clone()).clock(self.clock());
         let monitor = service.monitor();
         let quiet = monitor.clone();
         let result = service.run_until(quiet.quiet()).await;

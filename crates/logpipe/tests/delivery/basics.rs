@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use logpipe::config::Config;
 use logpipe::policy::Policy;
 use logpipe::sink::NewRecord;
 use logpipe::store::{Administration, Filter, Guarantee, Memory};
-use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Service, Store, memory};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Outcome, Rejected, Service, Store, memory};
 use tokio::sync::Semaphore;
 
 use crate::note::{Note, Note2, Note3, Seen, Stranger, note};
@@ -102,6 +103,11 @@ async fn each_class_meets_its_policy() {
     assert!(
         error.to_string().contains("unknown version 3 of note"),
         "{error}"
+    );
+    let rejected = error.downcast_ref::<Rejected>();
+    assert!(
+        matches!(rejected, Some(Rejected::UnknownVersion { version: 3, .. })),
+        "{rejected:?}"
     );
     let skipping = consumer(&log, store.clone(), &seen).on_unknown_version(Policy::Skip);
     assert_eq!(run(skipping).await.skipped, 1);
@@ -239,6 +245,13 @@ async fn what_can_not_work_does_not_start() {
     let seen = Seen::default();
     let complete = || consumer(&log, Memory::new(), &seen);
     let bare = || Consumer::with_store(log.source("notes"), Memory::new()).group("test");
+    let (other, store) = (Log::memory(), Memory::new());
+    let complete_in = |store: &Memory| consumer(&log, store.clone(), &seen);
+    let elsewhere = |store: &Memory| consumer(&other, store.clone(), &seen);
+    let parking = |topic: &str, dead_letter: &str| {
+        let reading = Consumer::with_store(log.source(topic), Memory::new());
+        reading.group(topic).dead_letter(dead_letter)
+    };
     let note_only = bare().on(async |_: Note, _| Ok(()));
     let table = [
         (
@@ -262,6 +275,23 @@ async fn what_can_not_work_does_not_start() {
             "requires",
         ),
         (
+            Service::new().with(complete().dead_letter("notes")),
+            "would read what it parks, for ever: `notes`",
+        ),
+        (
+            Service::new()
+                .with(parking("notes", "dead"))
+                .with(parking("dead", "deader"))
+                .with(parking("deader", "notes")),
+            "on `dead` and `deader` and `notes` for ever",
+        ),
+        (
+            Service::new()
+                .with(elsewhere(&store))
+                .with(complete_in(&store)),
+            "in the same place of one store",
+        ),
+        (
             Service::new().with(consumer(&log, Broker, &seen)),
             "nowhere to: add `.dead_letter(\"topic\")`",
         ),
@@ -274,6 +304,60 @@ async fn what_can_not_work_does_not_start() {
         let error = service.run().await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// In whatever order a program configures and sets.
+#[tokio::test(start_paused = true)]
+async fn who_operates_a_consumer_has_the_last_word_and_code_the_one_before() {
+    for (said, counts) in [
+        ("LOGPIPE_CONSUMER_RUN", (0, 2)),
+        ("LOGPIPE_CONSUMER_ON_UNKNOWN_TYPE", (2, 0)),
+    ] {
+        let value = if counts.0 > 0 { "park" } else { "3" };
+        let loaded = Config::loader()
+            .environment([(said, value)])
+            .load()
+            .unwrap();
+        let config = &loaded.config.consumer;
+        let (log, store, seen) = (Log::memory(), Memory::new(), Seen::default());
+        let producer = log.producer("notes").await.unwrap();
+        let mut came = (0, 0);
+        for is_first in [true, false] {
+            producer.send(&Stranger).await.unwrap();
+            let bare = consumer(&log, store.clone(), &seen);
+            let configured = match is_first {
+                true => bare.configure(config).on_unknown_type(Policy::Skip),
+                false => bare.on_unknown_type(Policy::Skip).configure(config),
+            };
+            let outcome = run(configured).await;
+            came = (came.0 + outcome.parked, came.1 + outcome.skipped);
+        }
+        assert_eq!(came, counts, "{said}");
+    }
+}
+
+/// Two topics of one name on two logs are two topics: for a group, and for what is parked.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_another_log_is_another_topic() {
+    let (log, other, seen) = (Log::memory(), Log::memory(), Seen::default());
+    for (log, number) in [(&log, 1), (&other, 2)] {
+        send(log, &[note("a", number)]).await;
+        let producer = log.producer("notes").await.unwrap();
+        producer.send(&Stranger).await.unwrap();
+    }
+    // What the second parks comes to the first, which parks it on a topic that nobody reads.
+    let service = Service::new()
+        .with(consumer(&log, Broker, &seen).dead_letter("dead"))
+        .with(consumer(&other, Broker, &seen).dead_letter_on(&log, "notes"));
+    let outcome = service.run().await.unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (2, 3));
+    let records = async |log: &Log, topic: &str| {
+        let lanes = log.backend().lanes(topic).await.unwrap();
+        lanes.iter().filter_map(|lane| lane.count).sum::<u64>()
+    };
+    assert_eq!(records(&log, "notes").await, 3);
+    assert_eq!(records(&log, "dead").await, 2);
+    assert_eq!(other.backend().topics().await.unwrap(), ["notes"]);
 }
 
 /// Eight lanes wait with more than fits, one key is stuck: what they hold together stays within the budget, and all of it

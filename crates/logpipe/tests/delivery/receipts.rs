@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use logpipe::record::Cursor;
 use logpipe::store::{Administration, Filter};
 use logpipe::{AnyOf, Body, Consumer, Failure, Format, Invalid, Log, Store, memory, store};
 
@@ -44,6 +45,52 @@ fn consumer<S: Store>(log: &Log, store: &S) -> Consumer<S> {
     Consumer::with_store(log.source("notes"), store.clone())
         .group("test")
         .set(|settings| settings.retry.first_delay_ms = 1)
+}
+
+/// Without a store durable means that the log has the position; and a loop that ends early takes no attempt from what it
+/// has not seen.
+#[tokio::test(start_paused = true)]
+async fn where_the_log_keeps_positions_an_acknowledgement_is_in_the_log() {
+    let log = log_of(&[note("a", 1), note("b", 2), note("a", 3), note("a", 4)]).await;
+    let deliveries = || {
+        let consumer = Consumer::new(log.source("notes")).group("test");
+        let consumer = consumer.dead_letter("dead").set(|settings| {
+            settings.retry.attempts = 2;
+            settings.retry.first_delay_ms = 60_000;
+        });
+        consumer.deliveries::<AnyNote>()
+    };
+    let saved = async || {
+        let saved = log.backend().saved("test").await.unwrap();
+        saved.into_iter().map(|(_, cursor)| cursor).next()
+    };
+    let mut first = deliveries();
+    let mut next = async || first.next().await.unwrap().unwrap();
+    let again = next().await;
+    assert_eq!(again.message.0, 1);
+    again.receipt.retry();
+    // Behind one that waits for its retry there is no position that could say so; and the loop must not wait for it.
+    let above = next().await;
+    assert_eq!(above.message.0, 2);
+    let minute = Duration::from_secs(60);
+    let acknowledged = tokio::time::timeout(minute / 2, above.receipt.ack()).await;
+    acknowledged.expect("it does not wait").unwrap();
+    assert_eq!(saved().await, Some(Cursor::Start));
+    for (number, cursor) in [(1, 1), (3, 2)] {
+        let delivery = next().await;
+        assert_eq!(delivery.message.0, number);
+        delivery.receipt.ack().await.unwrap();
+        assert_eq!(saved().await, Some(Cursor::After(cursor.into())));
+    }
+    tokio::time::sleep(minute).await;
+    let outcome = first.close().await.unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (3, 0));
+
+    let mut second = deliveries();
+    let last = second.next().await.unwrap().unwrap();
+    assert_eq!((last.message.0, last.attempt), (4, 1));
+    last.receipt.ack().await.unwrap();
+    assert_eq!(second.close().await.unwrap().handled, 1);
 }
 
 /// A receipt that was not used is no acknowledgement.

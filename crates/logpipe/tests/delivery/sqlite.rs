@@ -1,12 +1,14 @@
 //! Effects, positions and parking in one SQLite file, behind the log in SQLite files: exactly once, whatever handlers do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use logpipe::store::sqlite::sqlx;
 use logpipe::store::{Administration, Filter, Sqlite};
 use logpipe::{Consumer, Cx, Error, Log, Outcome, Service};
 
-use crate::note::{Note, Note2, note};
+use crate::note::{Note, Note2, Seen, note};
 
 async fn run(consumer: Consumer<Sqlite>) -> Outcome {
     let consumer = consumer
@@ -119,4 +121,58 @@ async fn effects_happen_once_whatever_handlers_do() {
     assert_eq!(parked.len(), 3);
     // The second run finds nothing to do.
     assert_eq!(run(consumer().on(handled)).await.handled, 0);
+}
+
+/// What only the commit refuses is the record's fault when it is redriven, too: it is parked again, and the others go on.
+#[tokio::test]
+async fn a_redriven_record_whose_commit_is_refused_is_parked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path().join("app.db")).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store.path());
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    for statement in [
+        "create table parent (id integer primary key)",
+        "create table child (parent references parent deferrable initially deferred)",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let log = Log::memory();
+    let notes = [note("orphan", 1), note("deletes", 2), note("good", 3)];
+    let producer = log.producer("notes").await.unwrap();
+    producer.send_all(&notes).await.unwrap();
+    let (seen, is_redriven) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+    let consumer = || {
+        Consumer::with_store(log.source("notes"), store.clone())
+            .group("test")
+            .on_with(
+                (seen.clone(), is_redriven.clone()),
+                async |(seen, is_redriven), note: Note, cx: &mut Cx<Sqlite>| {
+                    if !is_redriven.load(Ordering::Relaxed) {
+                        return Err(Error::park("not yet"));
+                    }
+                    seen.push(&note);
+                    let statement = match &*note.id {
+                        "orphan" => "insert into child values (77)",
+                        "deletes" => "delete from logpipe_parked",
+                        _ => "insert into parent values (1)",
+                    };
+                    sqlx::query(statement).execute(cx.tx()).await?;
+                    Ok(())
+                },
+            )
+    };
+    assert_eq!(run(consumer()).await.parked, 3);
+    is_redriven.store(true, Ordering::Relaxed);
+    assert_eq!(store.redrive(&Filter::default()).await.unwrap(), 3);
+    let ended = tokio::time::timeout(Duration::from_secs(30), run(consumer())).await;
+    assert_eq!(ended.expect("it ends").handled, 1);
+    let mut calls: Vec<i64> = seen.all().into_iter().map(|(_, number)| number).collect();
+    calls.sort_unstable();
+    assert_eq!(calls, [1, 2, 3]);
+    let parked = store.parked(&Filter::default(), None, 10).await.unwrap();
+    let again: Vec<_> = parked
+        .iter()
+        .map(|parked| (&*parked.reason.kind, parked.ready, parked.attempts))
+        .collect();
+    assert_eq!(again, [("CommitRefused", false, 2); 2]);
 }

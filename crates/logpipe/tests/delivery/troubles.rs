@@ -8,6 +8,7 @@ use jiff::{Span, Timestamp};
 use logpipe::clock::ManualClock;
 use logpipe::health::LaneState;
 use logpipe::store::{Administration, Filter, LaneKey, Memory};
+use logpipe::testing::TestPipe;
 use logpipe::{Consumer, Cx, Error, Log, Monitor, Service, Store, memory};
 use tokio::time::Instant;
 
@@ -173,6 +174,61 @@ async fn at_a_cap_of_parked_records_lanes_hold() {
     }
 }
 
+/// A minute of the consumer's clock is a minute, however long it takes.
+#[tokio::test(start_paused = true)]
+async fn minimum_lag_follows_the_clock_of_the_consumer() {
+    let seen = Seen::default();
+    let of_pipe = seen.clone();
+    let mut pipe = TestPipe::new(
+        move |log: Log, store: Memory| {
+            let lagging = consumer(&log, &store)
+                .on_with(of_pipe.clone(), async |seen, note: Note, _cx| {
+                    seen.push(&note);
+                    Ok(())
+                })
+                .min_lag(Duration::from_secs(600));
+            Service::new().with(lagging)
+        },
+        Memory::new(),
+    );
+    let started = Instant::now();
+    pipe.send(&note("a", 1)).await;
+    pipe.advance(Duration::from_secs(400)).await;
+    pipe.send(&note("a", 2)).await;
+    assert_eq!(seen.all(), []);
+    for (seconds, expected) in [(199, &[][..]), (1, &[1]), (399, &[1]), (1, &[1, 2])] {
+        pipe.advance(Duration::from_secs(seconds)).await;
+        assert_eq!(seen.of("a"), expected);
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+
+    // Also while it waits.
+    let clock = ManualClock::at(Timestamp::now());
+    let log = Log::new(memory::Memory::with(memory::Settings {
+        clock: clock.clock(),
+        ..memory::Settings::default()
+    }));
+    send(&log, &[note("b", 3)]).await;
+    let lagging = consumer(&log, &Memory::new())
+        .on(async |_: Note, _: &mut Cx<Memory>| Ok(()))
+        .clock(clock.clock())
+        .min_lag(Duration::from_secs(600))
+        .stop_after(1);
+    let service = Service::new().with(lagging);
+    let monitor = service.monitor();
+    let running = tokio::spawn(service.run());
+    clock.advance(Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_secs(5_000)).await;
+    clock.advance(Duration::from_secs(598));
+    tokio::time::sleep(Duration::from_secs(5_000)).await;
+    assert_eq!(handled(&monitor), 0);
+    let moved = Instant::now();
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(running.await.unwrap().unwrap().handled, 1);
+    assert!(moved.elapsed() < Duration::from_millis(10));
+}
+
 /// Whose clock is wrong, the writer's or ours, nobody knows: no record waits longer than the lag, and an old one not at all.
 #[tokio::test(start_paused = true)]
 async fn minimum_lag_is_clamped_where_a_clock_is_wrong() {
@@ -190,15 +246,21 @@ async fn minimum_lag_is_clamped_where_a_clock_is_wrong() {
             ..memory::Settings::default()
         }));
         send(&log, &[note("a", 1)]).await;
+        let clock = ManualClock::at(written + ahead);
         let lagging = consumer(&log, &Memory::new())
             .on(async |_: Note, _: &mut Cx<Memory>| Ok(()))
-            .clock(ManualClock::at(written + ahead).clock())
+            .clock(clock.clock())
             .min_lag(LAG)
             .stop_after(1);
+        let running = tokio::spawn(Service::new().with(lagging).run());
         let started = Instant::now();
-        assert_eq!(Service::new().with(lagging).run().await.unwrap().handled, 1);
+        while !running.is_finished() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(running.await.unwrap().unwrap().handled, 1);
         let waited = started.elapsed();
-        let slack = Duration::from_secs(1);
+        let slack = Duration::from_secs(3);
         assert!(
             waited >= expected && waited < expected + slack,
             "{ahead}: {waited:?}"

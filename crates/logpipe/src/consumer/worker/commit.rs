@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::leave::confirm;
 use super::{Break, Step, Tenure, Worker};
 use crate::Store;
 use crate::consumer::Shared;
@@ -97,21 +98,29 @@ impl<S: Store> Worker<S> {
 
     /// It is durable.
     fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
-        self.troubles = 0;
-        self.anew = 0;
         let before = tenure.lane.cursor().clone();
+        let any_tried = settling.any_tried();
         let outcome = settling.done(&mut tenure.lane);
-        tenure.unsaved |= *tenure.lane.cursor() != before;
+        let has_moved = *tenure.lane.cursor() != before;
+        tenure.unsaved |= has_moved;
+        // Where all records go back, what they wait for is still down.
+        if any_tried || has_moved {
+            self.troubles = 0;
+            self.anew = 0;
+        }
         self.show(tenure);
         let settled = outcome.tally.total();
         self.places = self.places.saturating_sub(settled);
         self.shared.quota.settled(settled);
         self.shared.board.add(outcome.tally);
-        for confirm in outcome.confirms {
-            // Nobody has to wait for it.
-            let _ = confirm.send(());
+        if S::KEPT_BY_LOG {
+            // It is durable once the log has the position, which is saved at once where somebody waits for it.
+            tenure.confirms.extend(outcome.confirms);
+        } else {
+            confirm(outcome.confirms);
         }
         if let Some(held) = outcome.held {
+            tenure.lane.hold_from(held.seq);
             self.hold(tenure, held);
         }
         match outcome.stop {

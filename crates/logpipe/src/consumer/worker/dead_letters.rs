@@ -6,14 +6,13 @@
 //! lane is ours, so a commit that has to be tried again writes nothing twice; after a crash in between the next owner does.
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::run::put_back;
 use super::{Step, Tenure, Worker};
 use crate::Store;
 use crate::consumer::dead_letter::Letter;
 use crate::consumer::run::{Job, Verdict};
-use crate::consumer::settle::{Held, RECHECK};
+use crate::consumer::settle::{At, Held, RECHECK};
 use crate::lane::Fate;
 use crate::record::Record;
 
@@ -42,14 +41,14 @@ impl<S: Store> Worker<S> {
         let mut results = self.pulse.guard(sending).await?.into_iter();
         let (mut refused, mut trouble) = (None, None);
         for job in &mut jobs {
-            let (seq, position) = (job.seq, job.current.record.position.clone());
+            let (seq, at) = (job.seq, At::of(&job.current));
             let Some((_, letter)) = unwritten(job) else {
                 continue;
             };
             match results.next() {
                 Some(Ok(())) => letter.is_written = true,
                 Some(Err(error)) if !error.is_retriable() => {
-                    refused.get_or_insert((seq, position, error));
+                    refused.get_or_insert((seq, at, error));
                 }
                 Some(Err(error)) => {
                     trouble.get_or_insert(error);
@@ -63,36 +62,25 @@ impl<S: Store> Worker<S> {
         let now = Instant::now();
         let fates = put_back(tenure, route, jobs, Fate::Back);
         tenure.lane.undone(now, &fates);
-        if let Some((seq, position, error)) = refused {
-            self.hold(
-                tenure,
-                Held {
-                    seq,
-                    why: format!(
-                        "at {position}: the record can't be parked. {error}; the lane looks again every {} s",
-                        RECHECK.as_secs()
-                    ),
-                    until: Some(now + RECHECK),
-                },
-            );
+        if let Some((seq, at, error)) = refused {
+            tenure.lane.hold_from(seq);
+            let held = Held {
+                seq,
+                why: format!(
+                    "at {}: the record can't be parked. {error}; the lane looks again every {} s",
+                    at.position,
+                    RECHECK.as_secs()
+                ),
+                until: Some(now + RECHECK),
+                full: None,
+                at: Some(at),
+            };
+            self.hold(tenure, held);
         }
         if let Some(error) = trouble {
             self.trouble(error.context("parking")).await?;
         }
         Ok(None)
-    }
-
-    /// Lets nothing begin from a record on.
-    pub(super) fn hold(&self, tenure: &mut Tenure, held: Held) {
-        warn!(
-            topic = self.key.lane.topic(),
-            lane = self.key.lane.shard(),
-            "the lane is held {}",
-            held.why
-        );
-        tenure.lane.hold_from(held.seq);
-        tenure.held = Some(held.why);
-        tenure.recheck = held.until;
     }
 }
 

@@ -34,6 +34,7 @@ impl<S: Store> Worker<S> {
                 // Where nothing came and more is to come, the reader knows when.
                 tenure.more = came && !fetch.at_end;
                 tenure.at_end = fetch.at_end;
+                self.follow_clock(tenure);
                 let now = Instant::now();
                 for record in fetch.records {
                     tenure.lane.push(self.arrival(record, now));
@@ -59,6 +60,18 @@ impl<S: Store> Worker<S> {
         }
     }
 
+    /// What waits for its minimum lag is due by the consumer's clock. That is tokio's time, unless somebody moves it by
+    /// hand: then it is followed, look by look.
+    pub(super) fn follow_clock(&mut self, tenure: &mut Tenure) {
+        let Some((at, up)) = &mut self.clock_hands else {
+            return;
+        };
+        let (now, up_now) = (Instant::now(), self.shared.clock.uptime());
+        let (passed, moved) = (now - *at, up_now.saturating_sub(*up));
+        (*at, *up) = (now, up_now);
+        tenure.lane.postpone(passed, moved);
+    }
+
     fn arrival(&mut self, record: Record, now: Instant) -> Arrival<Content> {
         let lag = self.shared.settings.min_lag();
         let due = record.timestamp.filter(|_| !lag.is_zero()).map(|written| {
@@ -78,7 +91,6 @@ impl<S: Store> Worker<S> {
                 record: Box::new(record),
                 classified,
                 exact: false,
-                counted: false,
             },
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -16,7 +17,13 @@ impl<S: Store> Worker<S> {
     /// Tells the log: that is the promise itself where it keeps the positions, and a mirror for lag tools elsewhere.
     pub(super) async fn save(&mut self, tenure: &mut Tenure, now: bool) -> Step {
         let interval = Duration::from_millis(self.shared.settings.save_interval_ms);
-        if !tenure.unsaved || !(now || tenure.saved_at.elapsed() >= interval) {
+        if !tenure.unsaved {
+            // Nothing more can be told: of a record that is settled above the position such a log keeps nothing.
+            confirm(tenure.confirms.drain(..));
+            return Ok(());
+        }
+        let is_awaited = !tenure.confirms.is_empty();
+        if !(now || is_awaited || tenure.saved_at.elapsed() >= interval) {
             return Ok(());
         }
         if !S::KEPT_BY_LOG
@@ -29,7 +36,10 @@ impl<S: Store> Worker<S> {
         let saved = self.pulse.guard(self.shared.source.save(cursors)).await?;
         tenure.saved_at = Instant::now();
         match saved {
-            Ok(()) => tenure.unsaved = false,
+            Ok(()) => {
+                tenure.unsaved = false;
+                confirm(tenure.confirms.drain(..));
+            }
             Err(error) if !S::KEPT_BY_LOG => {
                 debug!(%error, "the log's mirror of the position was not written")
             }
@@ -55,7 +65,11 @@ impl<S: Store> Worker<S> {
                 break;
             };
             match tenure.lane.next(Instant::now(), self.shared.quota.left()) {
-                Next::Run { seqs, .. } => self.run(tenure, seqs).await?,
+                Next::Run { seqs, .. } => {
+                    self.run(tenure, seqs).await?;
+                    // A loop that waits for its receipt asks for no other record.
+                    self.save(tenure, false).await?;
+                }
                 Next::At(due) => self.pulse.moment(Some(due.min(by))).await,
                 Next::Nothing => break,
             }
@@ -88,11 +102,12 @@ impl<S: Store> Worker<S> {
         let shared = self.shared.clone();
         let unsaved = tenure
             .filter(|tenure| tenure.unsaved)
-            .map(|tenure| tenure.lane.cursor().clone());
+            .map(|tenure| (tenure.lane.cursor().clone(), tenure.confirms));
         let leaving = async move {
-            if let Some(cursor) = unsaved {
+            if let Some((cursor, confirms)) = unsaved {
                 let saved = shared.source.save(vec![(lane.clone(), cursor)]).await;
                 saved.context("saving the position")?;
+                confirm(confirms);
             }
             shared.source.release(&lane).await
         };
@@ -103,5 +118,13 @@ impl<S: Store> Worker<S> {
             }
             Err(_) => warn!(lane = %self.key.lane, "the lane could not be released in time"),
         }
+    }
+}
+
+/// Tells those who wait for it that it is durable.
+pub(super) fn confirm(confirms: impl IntoIterator<Item = oneshot::Sender<()>>) {
+    for confirm in confirms {
+        // Nobody has to wait for it.
+        let _ = confirm.send(());
     }
 }

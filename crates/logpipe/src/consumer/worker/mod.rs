@@ -21,7 +21,7 @@ mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -30,6 +30,7 @@ use super::Shared;
 use super::quota::Share;
 use super::router::{Classified, Routed};
 use super::run::Job;
+use super::settle::{Held, RECHECK};
 use crate::error::Kind;
 use crate::fault::{self, Point};
 use crate::handler::Current;
@@ -88,8 +89,6 @@ pub(super) struct Content {
     pub(super) record: Box<Record>,
     pub(super) classified: Classified,
     pub(super) exact: bool,
-    /// It has taken its place among the N records after which the consumer stops.
-    counted: bool,
 }
 
 pub(super) struct Worker<S: Store> {
@@ -106,6 +105,8 @@ pub(super) struct Worker<S: Store> {
     state: LaneState,
     /// Where the record before went.
     routed: Option<Routed>,
+    /// Where records have to wait by a clock that somebody moves by hand: tokio's time and its own, at the last look.
+    clock_hands: Option<(Instant, Duration)>,
 }
 
 /// A claimed and opened lane.
@@ -120,8 +121,9 @@ struct Tenure {
     /// A cursor that the log has not been told of.
     unsaved: bool,
     saved_at: Instant,
-    held: Option<String>,
-    recheck: Option<Instant>,
+    /// Receipts that wait until the log has the position.
+    confirms: Vec<oneshot::Sender<()>>,
+    held: Option<Held>,
     ended: bool,
 }
 
@@ -137,7 +139,9 @@ impl<S: Store> Worker<S> {
             cluster: assigned.cluster,
             incarnation: assigned.incarnation,
         };
+        let is_by_hand = shared.clock.is_manual() && shared.settings.min_lag_ms > 0;
         Self {
+            clock_hands: is_by_hand.then(|| (Instant::now(), shared.clock.uptime())),
             pulse: Pulse::new(shared.clone(), key.lane.clone(), command),
             // Counted before any lane of the same assignment runs, for that one would take all.
             share: shared.budget.share(),
@@ -246,10 +250,11 @@ impl<S: Store> Worker<S> {
             at_end: false,
             unsaved: false,
             saved_at: Instant::now(),
+            confirms: Vec::new(),
             held: None,
-            recheck: None,
             ended: false,
         });
+        self.shared.board.hold(&self.key.lane, None);
         self.show(tenure);
         loop {
             match self.pulse.obey() {
@@ -258,9 +263,11 @@ impl<S: Store> Worker<S> {
             }
             self.break_off(tenure);
             let fetched = self.fetch(tenure).await?;
+            self.follow_clock(tenure);
             let fresh = self.shared.quota.left();
             match tenure.lane.next(Instant::now(), fresh) {
                 Next::Run { seqs, .. } => {
+                    self.lag(false);
                     // After trouble it is another try, and says what it waits for until one succeeds.
                     if self.troubles == 0 {
                         self.set(LaneState::Running);
@@ -297,28 +304,88 @@ impl<S: Store> Worker<S> {
             && let Some(open) = self.shared.breaker.open(Instant::now())
         {
             tenure.lane.hold_all();
-            tenure.held = Some(open.why);
-            tenure.recheck = Some(open.until);
+            let held = Held {
+                seq: 0,
+                why: open.why,
+                until: Some(open.until),
+                full: None,
+                at: None,
+            };
+            self.hold(tenure, held);
         }
+    }
+
+    /// Of several reasons the one of the lowest record counts: the lane gets to the others when that has passed.
+    fn hold(&self, tenure: &mut Tenure, held: Held) {
+        if tenure
+            .held
+            .as_ref()
+            .is_none_or(|before| held.seq <= before.seq)
+        {
+            if let Some(at) = &held.at {
+                warn!(
+                    topic = self.key.lane.topic(),
+                    lane = self.key.lane.shard(),
+                    position = %at.position,
+                    r#type = &*at.message_type,
+                    version = at.version,
+                    attempt = at.attempt,
+                    "the lane is held {}",
+                    held.why
+                );
+            }
+            let why = Some(held.why.clone());
+            self.shared.board.hold(&self.key.lane, why);
+            tenure.held = Some(held);
+        }
+    }
+
+    /// What held the lane has passed, or may have: then it goes on. Where too much is parked it stays held, and does not
+    /// look as if it did anything, until there is room.
+    async fn recheck(&mut self, tenure: &mut Tenure) -> Step {
+        if let Some(full) = tenure.held.as_ref().and_then(|held| held.full.clone()) {
+            let shared = self.shared.clone();
+            let looking = full.holds(&shared, self.held(tenure));
+            match self.pulse.guard(looking).await? {
+                Ok(false) => {}
+                Ok(true) => {
+                    if let Some(held) = &mut tenure.held {
+                        held.until = Some(Instant::now() + RECHECK);
+                    }
+                    return Ok(());
+                }
+                Err(error) => return self.fenced_or_trouble(error).await,
+            }
+        }
+        self.shared.board.hold(&self.key.lane, None);
+        tenure.held = None;
+        tenure.lane.resume();
+        Ok(())
     }
 
     /// Until `until`, until something arrives, or until the consumer wants something.
     async fn rest(&mut self, tenure: &mut Tenure, until: Option<Instant>) -> Step {
-        if tenure.recheck.is_some_and(|at| at <= Instant::now()) {
-            tenure.recheck = None;
-            tenure.held = None;
-            tenure.lane.resume();
-            return Ok(());
+        let recheck = tenure.held.as_ref().and_then(|held| held.until);
+        if recheck.is_some_and(|at| at <= Instant::now()) {
+            return self.recheck(tenure).await;
         }
+        // What is held has no use for its places among the N records after which the consumer stops.
+        let places = tenure.lane.displace();
+        self.places = self.places.saturating_sub(places);
+        self.shared.quota.give_back(places);
         let is_quiet = tenure.lane.is_quiet();
         self.set(match &tenure.held {
-            Some(why) if is_quiet => LaneState::Held(why.clone()),
+            Some(held) if is_quiet => LaneState::Held(held.why.clone()),
             None if is_quiet && tenure.at_end && !tenure.more => LaneState::Idle,
             _ => LaneState::Running,
         });
+        // By itself such a clock stands still: whoever moves it is not waited for.
+        let is_lagging = until.is_some() && !tenure.lane.has_waiting();
+        let is_lagging = self.lag(is_lagging);
+        let up = self.clock_hands.map_or(Duration::MAX, |(_, up)| up);
         // A full window has no use for more, and what is known to be there needs no news.
         let wants = tenure.lane.room() > 0 && !tenure.more && !tenure.ended;
-        let until = [until, tenure.recheck].into_iter().flatten().min();
+        let until = [until, recheck].into_iter().flatten().min();
         let shared = self.shared.clone();
         tokio::select! {
             biased;
@@ -327,6 +394,7 @@ impl<S: Store> Worker<S> {
                 Ok(()) => tenure.more = true,
                 Err(error) => self.trouble(error.context("waiting for records")).await?,
             },
+            () = shared.clock.moved(up), if is_lagging => {}
             () = shared.quota.changed(), if tenure.lane.room() < shared.settings.window => {}
         }
         Ok(())
@@ -393,6 +461,15 @@ impl<S: Store> Worker<S> {
             .cursor(&self.key.lane, lane.cursor(), lane.size());
     }
 
+    /// Says whether the lane waits for a clock that somebody moves by hand, and for nothing else.
+    fn lag(&self, is_lagging: bool) -> bool {
+        if self.clock_hands.is_none() {
+            return false;
+        }
+        self.shared.board.lag(&self.key.lane, is_lagging);
+        is_lagging
+    }
+
     fn set(&mut self, state: LaneState) {
         if self.state != state || state == LaneState::Starting {
             self.shared.board.set(&self.key.lane, state.clone());
@@ -421,7 +498,6 @@ impl Content {
                 decided: job.decided,
             },
             exact,
-            counted: true,
         }
     }
 }

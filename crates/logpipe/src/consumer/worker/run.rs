@@ -18,6 +18,8 @@ impl<S: Store> Worker<S> {
         let route = tenure.lane.route(seqs[0]);
         let jobs = self.jobs(tenure, seqs);
         if jobs.is_empty() {
+            // Another lane was faster. Whoever comes here has not waited for anything: others on this thread go first.
+            tokio::task::yield_now().await;
             return Ok(());
         }
         let Some(mut jobs) = self.write_dead_letters(tenure, route, jobs).await? else {
@@ -56,16 +58,16 @@ impl<S: Store> Worker<S> {
         let mut jobs = Vec::with_capacity(seqs.len());
         let mut back = Vec::new();
         for seq in seqs {
-            let Some(mut content) = tenure.lane.take(seq) else {
+            let Some(content) = tenure.lane.take(seq) else {
                 continue;
             };
-            if !content.counted {
+            if !tenure.lane.has_place(seq) {
                 if !self.shared.quota.take() {
                     tenure.lane.give_back(seq, content);
                     back.push((seq, Fate::Back));
                     continue;
                 }
-                content.counted = true;
+                tenure.lane.place(seq);
                 self.places += 1;
             }
             let (attempts, _) = tenure.lane.attempts(seq);

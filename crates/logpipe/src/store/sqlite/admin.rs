@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite as Driver, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, QueryBuilder, Row};
-use tokio::sync::MappedMutexGuard;
+use tokio::sync::MutexGuard;
 
 use super::connection::{Within, fault};
 use super::rows::{self, STATE_PARKED, STATE_READY};
@@ -14,29 +14,30 @@ use crate::store::{Administration, Filter, LaneKey, Parked, StoredLane};
 
 impl Sqlite {
     /// A connection that only looks: it waits for nobody and nobody waits for it.
-    async fn reader(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>> {
+    async fn reader(&self) -> Result<Reader<'_>> {
         let mut slot = self.inner.reader.lock().await;
-        if slot.is_none() {
-            let options = self.inner.options.clone().create_if_missing(false);
-            let options = options.pragma("query_only", "ON");
-            *slot = Some(options.connect().await.map_err(fault)?);
-        }
-        Ok(tokio::sync::MutexGuard::map(slot, |slot| {
-            slot.as_mut().expect("connected just above")
-        }))
+        let connection = match slot.take() {
+            Some(connection) => connection,
+            None => {
+                let options = self.inner.options.clone().create_if_missing(false);
+                let options = options.pragma("query_only", "ON");
+                options.connect().await.map_err(fault)?
+            }
+        };
+        Ok(Reader { slot, connection })
     }
 
     /// Whether a record waits for its consumer to handle it again.
     pub(super) async fn any_ready(&self, consumer: &str) -> Result<bool> {
         let mut reader = self.reader().await?;
-        sqlx::query_scalar(
+        let any = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM logpipe_parked WHERE consumer = ?1 AND state = ?2)",
         )
         .bind(consumer)
         .bind(STATE_READY)
-        .fetch_one(&mut *reader)
-        .await
-        .map_err(fault)
+        .fetch_one(&mut reader.connection)
+        .await;
+        reader.looked(any)
     }
 
     /// Runs one statement that changes parked records; returns how many.
@@ -46,6 +47,22 @@ impl Sqlite {
         let changed = open.own(changed)?.rows_affected();
         durable(open.commit().await)?;
         Ok(changed)
+    }
+}
+
+/// The reader, while somebody looks. It is kept for the next look where this one came to its end: one that was in trouble,
+/// or was given up in the middle, is connected anew.
+struct Reader<'a> {
+    slot: MutexGuard<'a, Option<SqliteConnection>>,
+    connection: SqliteConnection,
+}
+
+impl Reader<'_> {
+    fn looked<T>(mut self, outcome: sqlx::Result<T>) -> Result<T> {
+        if outcome.is_ok() {
+            *self.slot = Some(self.connection);
+        }
+        outcome.map_err(fault)
     }
 }
 
@@ -106,7 +123,8 @@ impl Administration for Sqlite {
         }
         sql.push(" ORDER BY consumer, topic, length(shard), shard");
         let mut reader = self.reader().await?;
-        let found = sql.build().fetch_all(&mut *reader).await.map_err(fault)?;
+        let found = sql.build().fetch_all(&mut reader.connection).await;
+        let found = reader.looked(found)?;
         found.iter().map(stored).collect()
     }
 
@@ -156,7 +174,8 @@ impl Administration for Sqlite {
         }
         sql.push(" ORDER BY id LIMIT ").push_bind(limit);
         let mut reader = self.reader().await?;
-        let found = sql.build().fetch_all(&mut *reader).await.map_err(fault)?;
+        let found = sql.build().fetch_all(&mut reader.connection).await;
+        let found = reader.looked(found)?;
         found.iter().map(rows::parked).collect()
     }
 
@@ -164,12 +183,9 @@ impl Administration for Sqlite {
         let mut sql = QueryBuilder::new("SELECT count(*) FROM logpipe_parked");
         push_filter(&mut sql, filter);
         let mut reader = self.reader().await?;
-        let counted: i64 = sql
-            .build_query_scalar()
-            .fetch_one(&mut *reader)
-            .await
-            .map_err(fault)?;
-        Ok(u64::try_from(counted)?)
+        let counted = sql.build_query_scalar::<i64>();
+        let counted = counted.fetch_one(&mut reader.connection).await;
+        Ok(u64::try_from(reader.looked(counted)?)?)
     }
 
     async fn redrive(&self, filter: &Filter) -> Result<u64> {
@@ -189,5 +205,23 @@ impl Administration for Sqlite {
         let mut sql = QueryBuilder::new("DELETE FROM logpipe_parked");
         push_filter(&mut sql, filter);
         self.change(sql).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_was_in_trouble_is_connected_anew() {
+        let store = Sqlite::temporary().await.unwrap();
+        let is_kept = async || store.inner.reader.lock().await.is_some();
+        assert_eq!(store.count_parked(&Filter::default()).await.unwrap(), 0);
+        assert!(is_kept().await);
+        let mut other = store.inner.options.connect().await.unwrap();
+        let rename = "ALTER TABLE logpipe_parked RENAME TO elsewhere";
+        sqlx::query(rename).execute(&mut other).await.unwrap();
+        store.count_parked(&Filter::default()).await.unwrap_err();
+        assert!(!is_kept().await);
     }
 }

@@ -1,6 +1,7 @@
 //! How is a lane read? Batches from a partition's queue, each copied once into one arena.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -26,17 +27,20 @@ const BATCH: usize = 256;
 /// How soon a reader that waits notices that no broker can be reached.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time.
+/// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time, and as long as there are
+/// no more lanes than its share of the buffer was made for: that is fixed when a client is made.
 pub(super) struct Readers {
     settings: Settings,
     /// How many lanes the buffer is divided over.
-    lanes: usize,
+    divisor: AtomicUsize,
     watch: Arc<Watch>,
     clients: Mutex<Vec<Reading>>,
 }
 
 struct Reading {
     client: Arc<Client>,
+    /// How many lanes the buffer was divided over when the client was made.
+    divisor: usize,
     lanes: BTreeSet<LaneId>,
 }
 
@@ -44,10 +48,20 @@ impl Readers {
     pub(super) fn new(settings: Settings, lanes: usize, watch: Arc<Watch>) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            lanes,
+            divisor: AtomicUsize::new(lanes),
             watch,
             clients: Mutex::default(),
         })
+    }
+
+    /// Divides the buffer over so many lanes from now on. Readers whose client was made for another number begin anew,
+    /// where they are, on one that was made for this.
+    pub(super) fn divide(&self, lanes: usize) {
+        self.divisor.store(lanes, Ordering::Release);
+    }
+
+    fn divisor(&self) -> usize {
+        self.divisor.load(Ordering::Acquire)
     }
 
     fn clients(&self) -> MutexGuard<'_, Vec<Reading>> {
@@ -58,17 +72,20 @@ impl Readers {
 
     /// Begins to fetch a lane. Its topic is known to exist.
     fn start(self: &Arc<Self>, lane: &LaneId, offset: u64) -> Result<Started> {
+        let divisor = self.divisor();
         let mut clients = self.clients();
+        clients.retain(|reading| reading.divisor == divisor || !reading.lanes.is_empty());
         let free = clients
             .iter_mut()
-            .find(|reading| !reading.lanes.contains(lane));
+            .find(|reading| reading.divisor == divisor && !reading.lanes.contains(lane));
         let reading = match free {
             Some(reading) => reading,
             None => {
-                let client = Client::new(&self.settings, &self.settings.reader(self.lanes))?;
+                let client = Client::new(&self.settings, &self.settings.reader(divisor))?;
                 self.watch.serve(&client);
                 clients.push_mut(Reading {
                     client,
+                    divisor,
                     lanes: BTreeSet::new(),
                 })
             }
@@ -85,6 +102,7 @@ impl Readers {
         Ok(Started {
             fetching,
             client,
+            divisor,
             lane: lane.clone(),
             readers: self.clone(),
         })
@@ -118,8 +136,16 @@ impl Readers {
 struct Started {
     fetching: Fetching,
     client: Arc<Client>,
+    divisor: usize,
     lane: LaneId,
     readers: Arc<Readers>,
+}
+
+impl Started {
+    /// Whether its share of the buffer is no longer the one there is for a lane.
+    fn is_misfit(&self) -> bool {
+        self.divisor != self.readers.divisor()
+    }
 }
 
 impl Drop for Started {
@@ -289,7 +315,7 @@ impl KafkaReader {
 impl LaneReader for KafkaReader {
     fn fetch(&mut self, budget: Budget) -> BoxFuture<'_, Result<Fetched>> {
         Box::pin(async move {
-            if self.watched.is_another(&self.incarnation) {
+            if self.watched.is_another(&self.incarnation) || self.is_misfit() {
                 self.is_suspect = true;
             }
             if self.is_suspect
@@ -314,7 +340,8 @@ impl LaneReader for KafkaReader {
         Box::pin(async move {
             loop {
                 let is_another = self.watched.is_another(&self.incarnation);
-                let is_news = self.is_suspect || is_another || self.down().is_some();
+                let is_news =
+                    self.is_suspect || is_another || self.is_misfit() || self.down().is_some();
                 if !self.pending.is_empty() || is_news {
                     return Ok(());
                 }
@@ -382,5 +409,38 @@ fn arena(
                 })
                 .collect(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Kafka;
+
+    #[test]
+    fn a_client_reads_with_the_share_that_there_is_for_a_lane() {
+        // Nobody listens there, and nobody has to: clients are made before they are answered.
+        let kafka = Kafka::new("127.0.0.1:1").unwrap();
+        let looker = Client::new(kafka.settings(), &kafka.settings().looker()).unwrap();
+        let watch = Watch::begin(looker).unwrap();
+        // The topic is missing.
+        let readers = Readers::new(kafka.settings().clone(), 0, watch);
+        let lane = |shard: usize| LaneId::new("t", shard.to_string());
+        let first = readers.start(&lane(0), 0).unwrap();
+        let second = readers.start(&lane(1), 0).unwrap();
+        assert!(Arc::ptr_eq(&first.client, &second.client));
+        assert!(!first.is_misfit());
+
+        // It comes, with more lanes than were thought of.
+        readers.divide(64);
+        assert!(first.is_misfit() && second.is_misfit());
+        let third = readers.start(&lane(2), 0).unwrap();
+        assert!(!third.is_misfit());
+        assert!(!Arc::ptr_eq(&first.client, &third.client));
+        drop(first);
+        let first = readers.start(&lane(0), 0).unwrap();
+        assert!(Arc::ptr_eq(&first.client, &third.client));
+        drop(second);
+        assert_eq!(readers.clients().len(), 1, "nobody reads with the old one");
     }
 }

@@ -106,8 +106,14 @@ impl KafkaSource {
     }
 
     async fn open(&self, lane: LaneId, cursor: Cursor) -> Result<Opened> {
-        let Some(incarnation) = self.group.lanes().incarnation(&lane).map(str::to_owned) else {
-            return Ok(Opened::NotOurs);
+        let incarnation = {
+            let lanes = self.group.lanes();
+            // Topics come late and grow: what each lane may take is less then.
+            self.readers.divide(lanes.known());
+            match lanes.incarnation(&lane) {
+                Some(incarnation) => incarnation.to_owned(),
+                None => return Ok(Opened::NotOurs),
+            }
         };
         let (looker, readers) = (self.looker.clone(), self.readers.clone());
         look::waiting(move || open(&looker, &readers, &lane, Some(&incarnation), &cursor)).await

@@ -145,7 +145,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         match look::topic(looker, topic)? {
             State::There(there) => {
                 sizes.insert(topic.clone(), there.partitions.len());
-                let known = source::lanes_known(&client, &join.group, topic, &there.id);
+                let known = source::lanes_known(&client, &join.group, topic, &there.id)?;
                 let known = if known == 0 { usize::MAX } else { known };
                 let lanes = there.partitions.iter().take(known);
                 began_with

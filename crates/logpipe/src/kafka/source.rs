@@ -195,11 +195,12 @@ pub(super) fn committed(found: &native::Offset) -> Option<(LaneId, Committed)> {
 }
 
 /// How many lanes a topic had for certain when the group read it last: Kafka numbers them from 0 and takes none away.
-pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str) -> usize {
-    // Without an answer it is as if the group came for the first time.
-    let found = kept(asker, group).unwrap_or_default();
+///
+/// Without an answer nobody knows which lanes came since, and `latest` would pass over what they hold: that is an error.
+pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str) -> Result<usize> {
+    let found = kept(asker, group).map_err(|failed| unanswered(&failed, asker, group))?;
     let known = found.iter().filter(|found| found.topic == name);
-    known
+    Ok(known
         .filter_map(|found| {
             let beside = found.beside.strip_prefix("logpipe ")?;
             let part = |name: &str| {
@@ -210,7 +211,12 @@ pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str
             (part("topic")? == id).then_some(lanes)
         })
         .max()
-        .unwrap_or(0)
+        .unwrap_or(0))
+}
+
+fn unanswered(failed: &native::Failed, asker: &Arc<Client>, group: &str) -> Error {
+    let error = trouble::error(failed, asker.ear());
+    error.context(format!("asking for the positions of group {group}"))
 }
 
 /// What a group keeps in the broker. The client is one of that group.
@@ -234,10 +240,7 @@ fn kept(asker: &Arc<Client>, group: &str) -> Result<Vec<native::Offset>, native:
 pub(super) fn positions(asker: &Arc<Client>, group: &str) -> Result<Vec<(LaneId, Committed)>> {
     match kept(asker, group) {
         Ok(found) => Ok(found.iter().filter_map(committed).collect()),
-        Err(failed) => {
-            let error = trouble::error(&failed, asker.ear());
-            Err(error.context(format!("asking for the positions of group {group}")))
-        }
+        Err(failed) => Err(unanswered(&failed, asker, group)),
     }
 }
 

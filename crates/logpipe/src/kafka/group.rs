@@ -352,7 +352,12 @@ impl Thread {
             let Some(watched) = self.watched.get(lane.topic()) else {
                 continue;
             };
-            if taken.contains(lane) || !watched.is_another(&held.incarnation) {
+            if taken.contains(lane) {
+                continue;
+            }
+            if !watched.is_another(&held.incarnation) {
+                // It may have been gone and be back: whoever holds the lane looks after that.
+                held.is_gone = false;
                 continue;
             }
             match watched.state() {

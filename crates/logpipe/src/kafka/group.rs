@@ -182,11 +182,27 @@ impl Thread {
                     Rebalance::Revoke(lanes) => self.revoke(lanes),
                 }
             }
+            if let Some(failed) = self.group.client.fatal() {
+                self.end(&failed);
+                return;
+            }
             self.answer();
             self.welcome();
             self.compare();
             self.complain();
         }
+    }
+
+    /// The client can never be a member again.
+    fn end(&mut self, failed: &native::Failed) {
+        let mut state = self.group.lanes();
+        let lanes: Vec<LaneId> = std::mem::take(&mut state.held).into_keys().collect();
+        drop(state);
+        if !lanes.is_empty() {
+            self.say(Event::Lost(lanes));
+        }
+        let error = trouble::error(failed, self.group.client.ear());
+        self.say(Event::Ended(error.context("the membership has ended")));
     }
 
     fn say(&self, event: Event) {

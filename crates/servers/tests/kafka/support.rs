@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use logpipe::health::LaneState;
 use logpipe::kafka::{Builder, Kafka};
-use logpipe::{Consumer, Log, Store};
+use logpipe::{Consumer, Error, Log, Store};
 
 pub use crate::shared::{Note, PATIENCE, Running, Seen, run, until};
 
@@ -101,6 +101,15 @@ impl Running {
     /// Whether it has not ended.
     pub fn is_on(&self) -> bool {
         !self.task.is_finished()
+    }
+
+    /// Waits for it to end by itself, with an error.
+    pub async fn failed(self) -> Error {
+        let _stop = self.stop;
+        match tokio::time::timeout(PATIENCE, self.task).await {
+            Ok(ended) => ended.unwrap().unwrap_err(),
+            Err(_) => panic!("the consumer did not end"),
+        }
     }
 
     /// Ends it without a word to anybody.

@@ -6,7 +6,7 @@ use logpipe::kafka::Builder;
 use logpipe::source::Join;
 use logpipe::store::Memory;
 use logpipe::{Log, Result};
-use logpipe_servers::kafka::{ALICE, Broker, STRANGER, Settings, create_topic};
+use logpipe_servers::kafka::{ALICE, Broker, STRANGER, Settings, create_topic, shared};
 
 use crate::support::{
     PATIENCE, Running, Seen, ask, consumer, log, notes, run, send, settings, string, until,
@@ -252,4 +252,29 @@ async fn a_named_member_that_dies_comes_back_at_once() {
         "it waited for the session to end: {:?}",
         began.elapsed()
     );
+}
+
+/// Two processes were given one name by mistake: the group knows the one that came last, and the other one ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_two_members_have() {
+    let (bootstrap, topic) = (shared(), format!("twins-{}", std::process::id()));
+    create_topic(&bootstrap, &topic, 2).await.unwrap();
+    let (log, seen, store) = (log(&bootstrap), Seen::default(), Memory::new());
+    send(&log, &topic, 0..3).await;
+    let twin = || consumer(&log, &topic, store.clone(), &seen).instance_id("one");
+    let first = Running::start(twin());
+    until("the first are handled", || seen.all().len() == 3).await;
+    first.idle().await;
+    let second = Running::start(twin());
+    let failed = first.failed().await;
+    assert!(failed.is_fenced(), "{failed}");
+    let said = failed.to_string();
+    assert!(
+        said.contains("another process has this `instance_id`"),
+        "{said}"
+    );
+    send(&log, &topic, 3..5).await;
+    until("the second one goes on", || seen.all().len() == 5).await;
+    assert!(second.stop().await.held.is_empty());
+    assert_eq!(seen.all(), (0..5).collect::<Vec<_>>());
 }

@@ -18,7 +18,7 @@ use super::trouble;
 use super::watch::{Watch, Watched};
 use crate::offsets::Offsets;
 use crate::record::{Header, LaneId, Record};
-use crate::source::{Budget, Fetch, Fetched, LaneReader};
+use crate::source::{Budget, Fetch, Fetched, GapKind, LaneReader};
 use crate::{Error, Result};
 
 /// Messages taken from librdkafka at once: so few that they are still in the cache when they are copied and given back.
@@ -128,6 +128,7 @@ impl Readers {
             pending: VecDeque::new(),
             is_at_end: false,
             is_suspect: false,
+            truncated: None,
         })
     }
 }
@@ -183,6 +184,30 @@ pub(super) struct KafkaReader {
     is_at_end: bool,
     /// Something happened to the log: it is looked at before anything else is read.
     is_suspect: bool,
+    /// The log lost its tail, by the word of the broker.
+    truncated: Option<Truncated>,
+}
+
+/// What a new leader did not have: what was read behind this, if it could say so, is not the log's any more.
+struct Truncated {
+    end: Option<u64>,
+}
+
+impl Truncated {
+    /// What librdkafka says when a leader does not know what was read, which may fit by its offset: others may have written
+    /// in its place since.
+    fn told(failed: &Failed) -> Option<Self> {
+        // It reaches us as a reset, with the reason in the text alone.
+        let is_told = failed.code == Code::LogTruncation
+            || (failed.code == Code::AutoOffsetReset
+                && (failed.said.contains("log truncation")
+                    || failed.said.contains("No epoch found")));
+        is_told.then(|| {
+            let (_, end) = failed.said.split_once("broker end offset is ").unzip();
+            let end = end.and_then(|end| end.split(' ').next()?.parse().ok());
+            Self { end }
+        })
+    }
 }
 
 impl KafkaReader {
@@ -244,6 +269,10 @@ impl KafkaReader {
                 | Code::TopicAuthorizationFailed
         );
         self.is_suspect = true;
+        if let Some(truncated) = Truncated::told(failed) {
+            self.truncated = Some(truncated);
+            return Ok(());
+        }
         if about_the_log {
             return Ok(());
         }
@@ -260,13 +289,37 @@ impl KafkaReader {
         all.find(|ear| ear.is_down())
     }
 
+    fn is_misfit(&self) -> bool {
+        self.started.as_ref().is_some_and(Started::is_misfit)
+    }
+
     /// Compares where we stand with the log there is. Begins anew where all is well.
     async fn examine(&mut self) -> Result<Option<Fetched>> {
+        if self.truncated.is_some()
+            && let Some(next) = self.pending.pop_front()
+        {
+            // Taken and not returned: read again, from what the log holds now.
+            self.next = next.position.number().unwrap_or(self.next);
+            self.pending.clear();
+        }
         let (looker, lane) = (self.looker.clone(), self.lane.clone());
         let incarnation = self.incarnation.clone();
         let cursor = Offsets::behind(self.next);
-        let (_, placed) =
-            look::waiting(move || look::place(&looker, &lane, Some(&incarnation), &cursor)).await?;
+        let truncated = self.truncated.as_ref().map(|truncated| truncated.end);
+        let next = self.next;
+        let (_, placed) = look::waiting(move || {
+            let placed = look::place(&looker, &lane, Some(&incarnation), &cursor)?;
+            match (placed, truncated) {
+                // What was returned is another record now, or none.
+                ((id, Placed::At(_)), Some(end)) if end.is_none_or(|end| end < next) => {
+                    let missing = end.map(|end| next - end);
+                    let gap = look::offsets(&looker, &lane)?.gap(GapKind::Truncated, missing);
+                    Ok((id, Placed::Outside(gap)))
+                }
+                (placed, _) => Ok(placed),
+            }
+        })
+        .await?;
         match placed {
             Placed::Outside(gap) => Ok(Some(Fetched::OutOfRange(gap))),
             Placed::At(begin) => {
@@ -275,6 +328,7 @@ impl KafkaReader {
                 self.started = Some(self.readers.start(&self.lane, begin.offset)?);
                 self.is_at_end = false;
                 self.is_suspect = false;
+                self.truncated = None;
                 Ok(None)
             }
         }
@@ -416,6 +470,39 @@ fn arena(
 mod tests {
     use super::*;
     use crate::kafka::Kafka;
+
+    /// In the words of librdkafka's rdkafka_offset.c.
+    #[test]
+    fn a_truncation_is_told_from_other_resets() {
+        let truncated = |code, said: &str| {
+            let said = said.to_owned();
+            let truncated = Truncated::told(&Failed { code, said });
+            truncated.map(|truncated| truncated.end)
+        };
+        for (code, said, end) in [
+            (
+                Code::AutoOffsetReset,
+                "Partition log truncation detected at offset 5 (leader epoch 2): broker end offset is 2 (offset leader \
+                 epoch 0). Reset to INVALID.: Local: Partition log truncation detected (broker 1)",
+                Some(Some(2)),
+            ),
+            (
+                Code::AutoOffsetReset,
+                "No epoch found less or equal to offset 5 (leader epoch 2): broker end offset is -1 (offset leader epoch \
+                 -1). Reset using configured policy.: Local: Partition log truncation detected (broker 1)",
+                Some(None),
+            ),
+            (Code::LogTruncation, "", Some(None)),
+            (
+                Code::AutoOffsetReset,
+                "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)",
+                None,
+            ),
+            (Code::UnknownTopicOrPartition, "", None),
+        ] {
+            assert_eq!(truncated(code, said), end, "{code:?}: {said}");
+        }
+    }
 
     #[test]
     fn a_client_reads_with_the_share_that_there_is_for_a_lane() {

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use logpipe::policy::OnGap;
+use logpipe::record::{Cursor, LaneId};
+use logpipe::source::{Budget, Fetched, GapKind, Opened};
 use logpipe::store::Memory;
 use logpipe::{Broker, Log, Outcome, Store};
 use logpipe_servers::kafka::{self, create_topic};
@@ -232,4 +234,70 @@ async fn a_log_that_lost_its_tail() {
         bridged(&log, topic, store.clone(), seen, *on_gap, says, &[0, 1]).await;
     }))
     .await;
+}
+
+/// A new log with other records where the reader stands: by its offset alone the position would be a good one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_tail_and_was_written_past_who_reads_it() {
+    let mut broker = kafka::Broker::start().unwrap();
+    let bootstrap = &*broker.bootstrap();
+    create_topic(bootstrap, "t", 1).await.unwrap();
+    let reading = log(bootstrap);
+    send(&reading, "t", 0..2).await;
+    broker.stop().unwrap();
+    broker.save("two").unwrap();
+    broker.up().unwrap();
+    send(&reading, "t", 2..5).await;
+    // Without a group, whose session would end meanwhile, and with it what the reader knows.
+    let lane = LaneId::new("t", "0");
+    let opened = reading.backend().read(&lane, &Cursor::Start).await;
+    let Ok(Opened::Reader(mut reader)) = opened else {
+        panic!("the lane can't be read");
+    };
+    let budget = Budget {
+        records: 100,
+        bytes: 1 << 20,
+    };
+    let mut read = 0;
+    while read < 5 {
+        let Fetched::Records(fetched) = reader.fetch(budget).await.unwrap() else {
+            panic!("the lane ended");
+        };
+        read += fetched.records.len();
+        reader.ready().await.unwrap();
+    }
+
+    broker.stop().unwrap();
+    broker.restore("two").unwrap();
+    let here = broker.hide().unwrap();
+    // Started twice, so that who wrote the lost records and who writes the new ones are leaders of different epochs.
+    broker.up().unwrap();
+    broker.stop().unwrap();
+    broker.up().unwrap();
+    send(&log(&broker.bootstrap()), "t", 20..28).await;
+    broker.stop().unwrap();
+    broker.listen_at(here).unwrap();
+    broker.up().unwrap();
+
+    let deadline = Instant::now() + PATIENCE;
+    let gap = loop {
+        assert!(
+            Instant::now() < deadline,
+            "it goes on as if nothing was lost"
+        );
+        match reader.fetch(budget).await {
+            Ok(Fetched::OutOfRange(gap)) => break gap,
+            Ok(Fetched::Records(fetched)) => {
+                assert!(fetched.records.is_empty(), "it goes on in another log");
+                // Not the test: how long the reader may wait.
+                let _ = tokio::time::timeout(PATIENCE / 10, reader.ready()).await;
+            }
+            Ok(Fetched::Ended) => panic!("partitions do not end"),
+            Err(error) => {
+                assert!(error.is_retriable(), "{error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    assert_eq!((gap.kind, gap.missing), (GapKind::Truncated, Some(3)));
 }

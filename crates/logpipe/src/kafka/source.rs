@@ -51,7 +51,11 @@ impl KafkaSource {
                 }
                 (Err(failed), _) => failed,
             };
-            if !trouble::is_passing(failed.code) || began.elapsed() > TRIES {
+            // In a rebalance that leaves us the lane the broker may be a generation ahead of our client; where the lane is
+            // lost, handing over finds that out.
+            let may_pass = trouble::is_passing(failed.code)
+                || failed.code == RDKafkaErrorCode::IllegalGeneration;
+            if !may_pass || began.elapsed() > TRIES {
                 let error = trouble::error(&failed, self.group.client.ear());
                 return Err(error.context("committing to the group"));
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -27,6 +27,9 @@ const BATCH: usize = 256;
 /// How soon a reader that waits notices that no broker can be reached.
 const LISTEN: Duration = Duration::from_secs(1);
 
+/// How long a client that lost its brokers may take to read again once others are answered.
+const RETURN: Duration = Duration::from_secs(3);
+
 /// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time, and as long as there are
 /// no more lanes than its share of the buffer was made for: that is fixed when a client is made.
 pub(super) struct Readers {
@@ -41,7 +44,14 @@ struct Reading {
     client: Arc<Client>,
     /// How many lanes the buffer was divided over when the client was made.
     divisor: usize,
+    is_retired: bool,
     lanes: BTreeSet<LaneId>,
+}
+
+impl Reading {
+    fn fits(&self, divisor: usize) -> bool {
+        self.divisor == divisor && !self.is_retired
+    }
 }
 
 impl Readers {
@@ -60,6 +70,17 @@ impl Readers {
         self.divisor.store(lanes, Ordering::Release);
     }
 
+    /// Nothing new is begun on this client.
+    fn retire(&self, client: &Arc<Client>) {
+        let mut clients = self.clients();
+        let of = clients
+            .iter_mut()
+            .find(|reading| Arc::ptr_eq(&reading.client, client));
+        if let Some(reading) = of {
+            reading.is_retired = true;
+        }
+    }
+
     fn divisor(&self) -> usize {
         self.divisor.load(Ordering::Acquire)
     }
@@ -74,10 +95,10 @@ impl Readers {
     fn start(self: &Arc<Self>, lane: &LaneId, offset: u64) -> Result<Started> {
         let divisor = self.divisor();
         let mut clients = self.clients();
-        clients.retain(|reading| reading.divisor == divisor || !reading.lanes.is_empty());
+        clients.retain(|reading| reading.fits(divisor) || !reading.lanes.is_empty());
         let free = clients
             .iter_mut()
-            .find(|reading| reading.divisor == divisor && !reading.lanes.contains(lane));
+            .find(|reading| reading.fits(divisor) && !reading.lanes.contains(lane));
         let reading = match free {
             Some(reading) => reading,
             None => {
@@ -86,6 +107,7 @@ impl Readers {
                 clients.push_mut(Reading {
                     client,
                     divisor,
+                    is_retired: false,
                     lanes: BTreeSet::new(),
                 })
             }
@@ -129,6 +151,7 @@ impl Readers {
             is_at_end: false,
             is_suspect: false,
             truncated: None,
+            left_behind: None,
         })
     }
 }
@@ -186,6 +209,8 @@ pub(super) struct KafkaReader {
     is_suspect: bool,
     /// The log lost its tail, by the word of the broker.
     truncated: Option<Truncated>,
+    /// Since when others are answered and our client, which lost its brokers, has read nothing.
+    left_behind: Option<Instant>,
 }
 
 /// What a new leader did not have: what was read behind this, if it could say so, is not the log's any more.
@@ -289,6 +314,18 @@ impl KafkaReader {
         all.find(|ear| ear.is_down())
     }
 
+    /// Whether our client goes on asking brokers that are back for what they do not have: where they were set back to an
+    /// earlier copy of their data, it waits for ever for the leader that it knew.
+    fn is_left_behind(&mut self) -> bool {
+        let lost = |started: &Started| started.client.ear().is_down();
+        if !self.started.as_ref().is_some_and(lost) || self.looker.ear().is_down() {
+            self.left_behind = None;
+            return false;
+        }
+        let since = *self.left_behind.get_or_insert_with(Instant::now);
+        since.elapsed() >= RETURN
+    }
+
     fn is_misfit(&self) -> bool {
         self.started.as_ref().is_some_and(Started::is_misfit)
     }
@@ -372,6 +409,12 @@ impl LaneReader for KafkaReader {
             if self.watched.is_another(&self.incarnation) || self.is_misfit() {
                 self.is_suspect = true;
             }
+            if self.is_left_behind()
+                && let Some(started) = &self.started
+            {
+                self.readers.retire(&started.client);
+                self.is_suspect = true;
+            }
             if self.is_suspect
                 && let Some(gap) = self.examine().await?
             {
@@ -394,8 +437,8 @@ impl LaneReader for KafkaReader {
         Box::pin(async move {
             loop {
                 let is_another = self.watched.is_another(&self.incarnation);
-                let is_news =
-                    self.is_suspect || is_another || self.is_misfit() || self.down().is_some();
+                let is_misfit = self.is_misfit() || self.is_left_behind();
+                let is_news = self.is_suspect || is_another || is_misfit || self.down().is_some();
                 if !self.pending.is_empty() || is_news {
                     return Ok(());
                 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use logpipe::health::LaneState;
 use logpipe::kafka::{Builder, Kafka};
+use logpipe::record::Cursor;
 use logpipe::{Consumer, Error, Log, Store};
 
 pub use crate::shared::{Note, PATIENCE, Running, Seen, run, until};
@@ -82,6 +83,13 @@ impl Running {
         let health = self.monitor.health();
         let lanes = health.consumers.into_iter().flat_map(|one| one.lanes);
         lanes.map(|lane| lane.state).collect()
+    }
+
+    /// Where the only lane stands, if it has one.
+    pub fn cursor(&self) -> Option<Cursor> {
+        let health = self.monitor.health();
+        let mut lanes = health.consumers.into_iter().flat_map(|one| one.lanes);
+        lanes.next()?.cursor
     }
 
     /// Why lanes are held or wait.

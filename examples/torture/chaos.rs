@@ -10,8 +10,11 @@ use logpipe::{Error, Result};
 use crate::work::{Plan, Random};
 use crate::{Backend, Setup, verdict};
 
-/// Longer than a lease (10 s): a stopped process wakes up to find its lanes taken.
+/// Longer than a lease of the local log (10 s), with the second in which a peer looks: a stopped process wakes up to find
+/// its lanes taken.
 const STOPPED: Duration = Duration::from_secs(13);
+/// Longer than a session of Kafka (10 s), and than the rebalance behind it.
+const STOPPED_ON_KAFKA: Duration = Duration::from_secs(20);
 /// How long a planned fault may take to happen before the bench says that it can't.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -64,6 +67,10 @@ pub struct Workers {
     started: usize,
     /// Faults that happened, in words.
     pub happened: Vec<String>,
+    /// Kills.
+    pub kills: usize,
+    /// Stopped processes that woke up with a lane that no other one had claimed.
+    pub unclaimed: usize,
     /// Kills that hit while records were still to come and some were handled: strictly inside the run.
     pub inside: usize,
 }
@@ -86,6 +93,8 @@ impl Workers {
             running: Vec::new(),
             started: 0,
             happened: Vec::new(),
+            kills: 0,
+            unclaimed: 0,
             inside: 0,
         };
         for index in 0..2 {
@@ -130,6 +139,22 @@ impl Workers {
         Ok(())
     }
 
+    /// For how long a process is stopped.
+    fn stop_time(&self) -> Duration {
+        match self.setup.backend {
+            Backend::Local => STOPPED,
+            Backend::Kafka => STOPPED_ON_KAFKA,
+        }
+    }
+
+    /// How many kills have to hit strictly inside the run: what the local log holds may be handled before the last ones.
+    pub fn inside_at_least(&self) -> usize {
+        match self.setup.backend {
+            Backend::Local => 8,
+            Backend::Kafka => 10,
+        }
+    }
+
     /// Workers that nobody disturbs have to stay alive: one that ended by itself is an error.
     pub fn check(&mut self) -> Result {
         for child in &mut self.running {
@@ -152,20 +177,29 @@ impl Workers {
         Ok(self)
     }
 
-    /// SIGTERM, and the wait for a drained end.
+    /// SIGTERM, and the wait for a drained end with status 0.
     pub async fn stop(&mut self) -> Result {
         for child in &mut self.running {
             signal(child, "TERM")?;
         }
         let deadline = Instant::now() + PATIENCE;
         for child in &mut self.running {
-            while child.try_wait()?.is_none() {
+            let status = loop {
+                if let Some(status) = child.try_wait()? {
+                    break status;
+                }
                 if Instant::now() > deadline {
                     return Err(Error::msg(
                         "a worker did not end within a minute of SIGTERM",
                     ));
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            if !status.success() {
+                return Err(Error::msg(format!(
+                    "a worker ended with {status} after SIGTERM: see {}",
+                    self.dir.display()
+                )));
             }
         }
         Ok(())
@@ -200,6 +234,7 @@ pub async fn run(
                 let before = verdict::handled(dir).await?;
                 workers.replace(victim, None)?;
                 let after = verdict::handled(dir).await?;
+                workers.kills += 1;
                 if before > 0 && after < plan.first_pass() {
                     workers.inside += 1;
                 }
@@ -214,11 +249,19 @@ pub async fn run(
             Fault::Stop(point, nth) => {
                 workers.replace(victim, Some(format!("{point}:stop:{nth}")))?;
                 until(point, || stopped(&workers.running[victim])).await?;
-                tokio::time::sleep(STOPPED).await;
+                let lanes = verdict::lanes_of(dir, workers.running[victim].id()).await?;
+                let time = workers.stop_time();
+                tokio::time::sleep(time).await;
+                let claimed = verdict::claimed_since(dir, &lanes).await?;
                 signal(&workers.running[victim], "CONT")?;
-                workers
-                    .happened
-                    .push(format!("SIGSTOP {} s {point}", STOPPED.as_secs()));
+                let (count, of) = (claimed, lanes.len());
+                workers.happened.push(format!(
+                    "SIGSTOP {} s {point}, {count} of its {of} lanes claimed by another before it woke",
+                    time.as_secs()
+                ));
+                // In a transaction it holds the whole file, and nobody can claim anything before it wakes.
+                let can_be_claimed = point != "in_transaction";
+                workers.unclaimed += usize::from(can_be_claimed && (of == 0 || count < of));
             }
         }
     }

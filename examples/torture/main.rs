@@ -4,8 +4,9 @@
 //! database exactly once and in the order of its key, though the table has no unique key that could help. With `--plant`
 //! a mistake is planted in the run time, and the bench must fail.
 //!
-//! With `--positions broker` the log keeps the positions: a kill may then double effects and must lose none, and with
-//! `--clean`, where every process drains before it goes, none may be doubled either.
+//! With `--positions broker` the log keeps the positions, and poison goes to a dead-letter topic: a kill may then double
+//! effects and must lose none, every poison has to be on that topic, and with `--clean`, where every process drains before
+//! it goes, no effect may be doubled either.
 
 mod chaos;
 mod verdict;
@@ -161,9 +162,9 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
     let dir = arguments.dir.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(dir)?;
     let setup = &arguments.setup;
-    // What is parked without a store is in another topic, where this bench does not look.
-    let poison = setup.positions == Positions::Store;
-    let plan = Plan::new(arguments.records, arguments.keys, arguments.seed, poison);
+    // Without a store nobody knows the keys of what is parked, which is in another topic then.
+    let in_store = setup.positions == Positions::Store;
+    let plan = Plan::new(arguments.records, arguments.keys, arguments.seed, in_store);
     let log = setup.log(dir).await?;
     let store = store::Sqlite::open(dir.join("app.db")).await?;
     verdict::prepare(dir).await?;
@@ -194,7 +195,12 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
     let sent = sending
         .await
         .map_err(|error| Error::msg(format!("sending: {error}")))??;
-    let settled = verdict::settled(dir, &plan, &mut workers, plan.first_pass()).await?;
+    let first_pass = plan.first_pass();
+    let parked = match in_store {
+        true => plan.records() - first_pass,
+        false => 0,
+    };
+    let settled = verdict::settled(dir, &mut workers, first_pass, parked).await?;
     let mut report = verdict::Report::new(dir, &plan).await?;
     report.line(
         "sent",
@@ -205,10 +211,10 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
         ),
     );
     report.faults(&workers, arguments.clean);
-    if !poison {
-        // What is handled again is handled before everybody has drained.
+    if !in_store {
+        // What is handled again is handled, and the last poison parked, before everybody has drained.
         workers.stop().await?;
-        report.only_pass(settled, arguments.clean).await?;
+        report.only_pass(&log, settled, arguments.clean).await?;
         return Ok(report.print(planted));
     }
     report.first_pass(settled).await?;
@@ -216,7 +222,7 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
     // The cure: handlers that no longer fail, and the order to run what is parked.
     let mut workers = workers.cure()?;
     worker::redrive(&store).await?;
-    let settled = verdict::settled(dir, &plan, &mut workers, plan.records()).await?;
+    let settled = verdict::settled(dir, &mut workers, plan.records(), 0).await?;
     workers.stop().await?;
     report.second_pass(settled).await?;
     Ok(report.print(planted))

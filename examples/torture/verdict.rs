@@ -1,16 +1,19 @@
 //! The count: every record's effect exactly once, in the order of its key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use logpipe::record::{Cursor, Position};
+use logpipe::source::{Budget, Fetched, LaneExtent, Opened};
 use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use logpipe::store::sqlite::sqlx::{self, Connection};
-use logpipe::{Error, Result};
+use logpipe::{Error, Log, Result};
 
-use crate::chaos::Workers;
+use crate::chaos::{KILLS, Workers};
 use crate::database;
 use crate::work::Plan;
+use crate::worker::{DEAD, GROUP};
 
 /// Without progress for this long, what is missing will not come: longer than all retries of a record.
 const STILL: Duration = Duration::from_secs(45);
@@ -18,7 +21,7 @@ const STILL: Duration = Duration::from_secs(45);
 /// Makes the table of effects: no unique key, so that a doubled effect is seen and not refused.
 pub async fn prepare(dir: &Path) -> Result {
     let mut connection = open(dir).await?;
-    sqlx::query("create table if not exists effects (key text not null, number integer not null, process integer)")
+    sqlx::query("create table if not exists effects (key text not null, number integer not null, process integer, shard text)")
         .execute(&mut connection)
         .await?;
     Ok(())
@@ -39,6 +42,36 @@ pub async fn handled(dir: &Path) -> Result<u64> {
         .fetch_one(&mut connection)
         .await?;
     Ok(count as u64)
+}
+
+/// The lanes in which this process wrote the last effect, and the epoch of each.
+pub async fn lanes_of(dir: &Path, process: u32) -> Result<Vec<(String, i64)>> {
+    let mut connection = open(dir).await?;
+    let lanes = sqlx::query_as(
+        "select lane.shard, lane.epoch from logpipe_lanes lane
+         where lane.topic = 'work' and ? =
+             (select process from effects where shard = lane.shard order by rowid desc limit 1)",
+    )
+    .bind(process)
+    .fetch_all(&mut connection)
+    .await?;
+    Ok(lanes)
+}
+
+/// How many of these lanes have another epoch now.
+pub async fn claimed_since(dir: &Path, lanes: &[(String, i64)]) -> Result<usize> {
+    let mut connection = open(dir).await?;
+    let mut claimed = 0;
+    for (shard, epoch) in lanes {
+        let now: i64 = sqlx::query_scalar(
+            "select epoch from logpipe_lanes where topic = 'work' and shard = ?",
+        )
+        .bind(shard)
+        .fetch_one(&mut connection)
+        .await?;
+        claimed += usize::from(now > *epoch);
+    }
+    Ok(claimed)
 }
 
 /// Waits for this many effects.
@@ -79,19 +112,15 @@ pub async fn wait_for_process(dir: &Path, process: u32, patience: Duration) -> R
     }
 }
 
-/// Waits until as many records have an effect as should, and nothing more comes; false when they never do.
-pub async fn settled(
-    dir: &Path,
-    plan: &Plan,
-    workers: &mut Workers,
-    expected: u64,
-) -> Result<bool> {
+/// Waits until as many records have an effect as should, and as many are parked in the store; false when they never are.
+pub async fn settled(dir: &Path, workers: &mut Workers, expected: u64, due: u64) -> Result<bool> {
     let (mut last, mut changed) = ((0, 0), Instant::now());
     loop {
         workers.check()?;
-        let now = handled(dir).await?;
+        // Where effects may be doubled, rows would say too early that all are there.
+        let now = different(dir).await?;
         let parked = parked(dir).await?;
-        if now >= expected && parked == plan.records() - expected {
+        if now >= expected && parked == due {
             return Ok(true);
         }
         if (now, parked) != last {
@@ -102,6 +131,56 @@ pub async fn settled(
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+/// Records that have an effect.
+async fn different(dir: &Path) -> Result<u64> {
+    let mut connection = open(dir).await?;
+    let count: i64 = sqlx::query_scalar("select count(distinct number) from effects")
+        .fetch_one(&mut connection)
+        .await?;
+    Ok(count as u64)
+}
+
+/// The numbers of all records of a topic.
+async fn numbers(log: &Log, topic: &str) -> Result<HashSet<i64>> {
+    let budget = Budget {
+        records: 1_000,
+        bytes: 1 << 20,
+    };
+    let mut numbers = HashSet::new();
+    for extent in log.backend().lanes(topic).await? {
+        let Some(last) = extent.last.as_ref().and_then(Position::number) else {
+            continue;
+        };
+        let opened = log.backend().read(&extent.lane, &Cursor::Start).await?;
+        let Opened::Reader(mut reader) = opened else {
+            return Err(Error::msg(format!("{} can't be read", extent.lane)));
+        };
+        let mut read = None;
+        while read < Some(last) {
+            let Fetched::Records(fetched) = reader.fetch(budget).await? else {
+                return Err(Error::msg(format!(
+                    "{} can't be read to its end",
+                    extent.lane
+                )));
+            };
+            for record in &fetched.records {
+                // Behind the envelope's format lies its body.
+                let value = record.value.as_deref().unwrap_or_default();
+                let body = value.splitn(2, |byte| *byte == b':').last();
+                let body: serde_json::Value = serde_json::from_slice(body.unwrap_or_default())?;
+                numbers.extend(body["message"]["number"].as_i64());
+            }
+            if let Some(through) = fetched.through.as_ref().and_then(Position::number) {
+                read = Some(through);
+            }
+            if read < Some(last) {
+                reader.ready().await?;
+            }
+        }
+    }
+    Ok(numbers)
 }
 
 async fn parked(dir: &Path) -> Result<u64> {
@@ -161,14 +240,38 @@ impl<'a> Report<'a> {
         }
         self.line(
             "kills",
-            &format!("{} strictly inside the run", workers.inside),
+            &format!(
+                "{}, {} of them strictly inside the run",
+                workers.kills, workers.inside
+            ),
         );
-        self.passed &= workers.inside >= 8;
+        self.passed &= workers.kills == KILLS.len() && workers.inside >= workers.inside_at_least();
+        if workers.unclaimed > 0 {
+            self.line(
+                "stops",
+                &format!(
+                    "{} showed nothing: nobody had claimed the lanes before the process woke",
+                    workers.unclaimed
+                ),
+            );
+        }
+        self.passed &= workers.unclaimed == 0;
     }
 
     /// Counts where the log keeps the positions; only who drained has promised not to handle a record twice.
-    pub async fn only_pass(&mut self, settled: bool, clean: bool) -> Result {
-        let mut faults = self.count(|_| true).await?;
+    pub async fn only_pass(&mut self, log: &Log, settled: bool, clean: bool) -> Result {
+        let mut faults = self.count(|number| !self.plan.is_parked(number)).await?;
+        let parked = numbers(log, DEAD).await?;
+        let due = self.plan.records() - self.plan.first_pass();
+        let there = parked.iter().filter(|number| self.plan.is_parked(**number));
+        let there = there.count() as u64;
+        let others = parked.len() as u64 - there;
+        self.line(
+            "parked",
+            &format!("{there} of {due} on the dead-letter topic, and {others} others"),
+        );
+        self.passed &= there == due && others == 0;
+        self.positions(log).await?;
         if !clean {
             self.line(
                 "again",
@@ -180,6 +283,26 @@ impl<'a> Report<'a> {
             (faults.doubled, faults.out_of_order) = (0, 0);
         }
         self.verdict("at the end", settled, &faults);
+        Ok(())
+    }
+
+    /// Everybody has drained: each position is the end of its lane.
+    async fn positions(&mut self, log: &Log) -> Result {
+        let saved = log.backend().saved(GROUP).await?;
+        let (mut ends, mut others) = (0, 0);
+        for LaneExtent { lane, last, .. } in log.backend().lanes("work").await? {
+            let Some(last) = last else { continue };
+            let end = (lane, Cursor::After(last));
+            match saved.contains(&end) {
+                true => ends += 1,
+                false => others += 1,
+            }
+        }
+        self.line(
+            "positions",
+            &format!("{ends} at the end of their lanes, {others} elsewhere"),
+        );
+        self.passed &= others == 0;
         Ok(())
     }
 

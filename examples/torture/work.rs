@@ -61,8 +61,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws 1% that fail once and, where it may hold poison, 0.1% that always fail.
-    pub fn new(records: u64, keys: u64, seed: u64, poison: bool) -> Self {
+    /// Draws 1% that fail once and 0.1% that always fail. Where parked records are known by their keys, those of the same
+    /// key queue behind them.
+    pub fn new(records: u64, keys: u64, seed: u64, queues: bool) -> Self {
         let mut random = Random(seed);
         let mut poisoned = HashSet::new();
         let mut parked = HashSet::new();
@@ -70,14 +71,14 @@ impl Plan {
         for number in 0..records {
             let key = format!("key-{}", random.below(keys));
             let fate = match random.below(1000) {
-                0 if poison => Fate::Poison,
+                0 => Fate::Poison,
                 1..=10 => Fate::FailsOnce,
                 _ => Fate::Good,
             };
             if fate == Fate::Poison {
                 poisoned.insert(key.clone());
             }
-            if poisoned.contains(&key) {
+            if fate == Fate::Poison || queues && poisoned.contains(&key) {
                 parked.insert(number as i64);
             }
             works.push(Work {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use logpipe::record::LaneId;
 use logpipe::store::sqlite::sqlx::{self, SqliteConnection};
 use logpipe::store::{Administration, Filter, Sqlite};
 use logpipe::{Consumer, Cx, Error, Result, Service, Store, shutdown_signal};
@@ -10,6 +11,9 @@ use tokio::sync::Mutex;
 
 use crate::work::{Fate, Work};
 use crate::{Arguments, Positions, database, verdict};
+
+/// Where parked records go that no store keeps.
+pub const DEAD: &str = "work.dead";
 
 /// The consumer's group.
 pub const GROUP: &str = "torture";
@@ -45,15 +49,19 @@ pub async fn run(dir: &Path, arguments: &Arguments) -> Result {
             let effects = Arc::new(Mutex::new(verdict::open(dir).await?));
             let consumer = Consumer::new(log.source("work"))
                 // Whoever drains waits for its retries: without a store only what is below the lowest of them is kept.
-                .set(|settings| settings.retry.first_delay_ms = 100)
-                .dead_letter("work.dead")
+                .set(|settings| {
+                    settings.retry.attempts = 3;
+                    settings.retry.first_delay_ms = 100;
+                })
+                .dead_letter(DEAD)
                 .on_with(
                     effects,
                     async |effects: &Arc<Mutex<SqliteConnection>>, work: Work, cx: &mut Cx| {
-                        if Fate::of(&work) == Fate::FailsOnce && cx.attempt() == 1 {
-                            return Err(Error::msg("fails once"));
+                        match Fate::of(&work) {
+                            Fate::Poison => Err(Error::msg("fails always")),
+                            Fate::FailsOnce if cx.attempt() == 1 => Err(Error::msg("fails once")),
+                            _ => write(&mut *effects.lock().await, &work, cx.lane()).await,
                         }
-                        write(&mut *effects.lock().await, &work).await
                     },
                 );
             Service::new().with(named(consumer, arguments))
@@ -77,7 +85,8 @@ fn named<S: Store>(consumer: Consumer<S>, arguments: &Arguments) -> Consumer<S> 
 /// Writes first and fails afterwards: what a failed attempt wrote must not survive it.
 async fn handle(cured: bool, work: Work, cx: &mut Cx<Sqlite>) -> Result {
     let attempt = cx.attempt();
-    write(cx.tx(), &work).await?;
+    let lane = cx.lane().clone();
+    write(cx.tx(), &work, &lane).await?;
     match Fate::of(&work) {
         Fate::Poison if !cured => Err(Error::msg("fails always")),
         Fate::FailsOnce if attempt == 1 && !cured => Err(Error::msg("fails once")),
@@ -85,12 +94,13 @@ async fn handle(cured: bool, work: Work, cx: &mut Cx<Sqlite>) -> Result {
     }
 }
 
-/// A row for the effect; it names the process, so that a row of a new one shows that it has lanes.
-async fn write(connection: &mut SqliteConnection, work: &Work) -> Result {
-    sqlx::query("insert into effects (key, number, process) values (?, ?, ?)")
+/// A row for the effect; it names the process and the lane, so that it shows who has which.
+async fn write(connection: &mut SqliteConnection, work: &Work, lane: &LaneId) -> Result {
+    sqlx::query("insert into effects (key, number, process, shard) values (?, ?, ?, ?)")
         .bind(&work.key)
         .bind(work.number)
         .bind(std::process::id())
+        .bind(lane.shard())
         .execute(connection)
         .await?;
     Ok(())

@@ -301,7 +301,7 @@ impl Membership {
                 lost.push(lane.clone());
                 return false;
             }
-            if listed.is_none() && !std::mem::replace(&mut held.gone, true) {
+            if !std::mem::replace(&mut held.gone, listed.is_none()) && held.gone {
                 gone.push(lane.clone());
             }
             let renewed = now.plus(TERM);

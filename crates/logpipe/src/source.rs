@@ -199,6 +199,9 @@ pub enum Event {
     Lost(Vec<LaneId>),
     /// Something happened to a lane's log while it was ours.
     Incident(LaneId, Gap),
+    /// The membership has ended for good, and joining again in the same way would end the same: so does the consumer, with
+    /// this error. Its lanes were [`Event::Lost`] before.
+    Ended(Error),
     /// The group is joined but this member has no lane now. Said once after each assignment that leaves it so, for a
     /// consumer that waits to be idle must know that it has joined.
     Joined,

@@ -105,6 +105,7 @@ impl Member {
                         assert_eq!(gap.kind, GapKind::Deleted);
                         self.deleted += 1;
                     }
+                    Event::Ended(error) => panic!("the membership ended: {error}"),
                     Event::Joined => {}
                 }
             }

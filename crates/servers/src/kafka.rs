@@ -42,6 +42,7 @@ pub struct Settings {
 pub struct Broker {
     process: Option<Process>,
     libs: PathBuf,
+    settings: Settings,
     ports: Ports,
     scratch: Scratch,
 }
@@ -87,6 +88,7 @@ impl Broker {
         let mut broker = Self {
             process: None,
             libs,
+            settings: settings.clone(),
             ports: Ports {
                 plain,
                 sasl,
@@ -176,6 +178,34 @@ impl Broker {
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// From its next start on it listens at another port for access without a login, where clients that know the one
+    /// before do not find it. Returns that one, for [`Self::listen_at`].
+    ///
+    /// # Errors
+    /// When there is no port, or its properties can't be written.
+    ///
+    /// # Panics
+    /// When the broker is up.
+    pub fn hide(&mut self) -> Result<u16> {
+        let [port] = ports::free()?;
+        let before = self.ports.plain;
+        self.listen_at(port)?;
+        Ok(before)
+    }
+
+    /// From its next start on it listens at this port for access without a login.
+    ///
+    /// # Errors
+    /// When its properties can't be written.
+    ///
+    /// # Panics
+    /// When the broker is up.
+    pub fn listen_at(&mut self, port: u16) -> Result {
+        assert!(self.process.is_none(), "stop the broker first");
+        self.ports.plain = port;
+        self.write("server.properties", &self.properties(&self.settings))
     }
 
     /// Puts a copy of the data aside, under this name.

@@ -219,6 +219,10 @@ impl<S: Store> Driver<S> {
                 self.lost(&lanes);
             }
             Event::Incident(lane, gap) => self.command(&[lane], &Command::Incident(gap)),
+            Event::Ended(error) => {
+                self.failure.get_or_insert(error);
+                self.drain();
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 use tokio::sync::oneshot;
 
+use super::native::Failed;
 use super::settings::Settings;
 use crate::Result;
 
@@ -210,6 +211,12 @@ impl Client {
     pub(super) fn poll(&self, timeout: Duration) {
         // Records go to queues of their own; what comes here was heard by the context.
         let _ = self.consumer().poll(timeout);
+    }
+
+    /// Why the client is dead for good, if it is: what it complains of itself says only that there is a reason.
+    pub(super) fn fatal(&self) -> Option<Failed> {
+        let (code, said) = self.consumer().client().fatal_error()?;
+        Some(Failed { code, said })
     }
 
     pub(super) fn rebalances(&self) -> Vec<Rebalance> {

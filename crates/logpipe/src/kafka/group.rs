@@ -55,6 +55,8 @@ pub(super) struct Lanes {
     revoking: Option<Revoking>,
     /// Given to us, and not described yet.
     coming: BTreeSet<LaneId>,
+    /// How many lanes each topic had when it was described last.
+    sizes: BTreeMap<String, usize>,
 }
 
 struct Held {
@@ -80,19 +82,26 @@ impl Lanes {
     pub(super) fn beside(&self, lane: &LaneId) -> usize {
         self.held.get(lane).map_or(0, |held| held.lanes)
     }
+
+    /// How many lanes the group's topics have, whoever reads them.
+    pub(super) fn known(&self) -> usize {
+        self.sizes.values().sum()
+    }
 }
 
 impl Group {
-    /// Becomes a member. What happens to the membership comes out of the receiver.
+    /// Becomes a member, which reads these topics: each with the lanes that it has now, or none where it is missing. What
+    /// happens to the membership comes out of the receiver.
     pub(super) fn join(
         settings: &Settings,
         client: Arc<Client>,
         looker: Arc<Client>,
         cluster: String,
         name: &str,
-        topics: &[String],
+        sizes: BTreeMap<String, usize>,
         watch: &Arc<Watch>,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Result<Event>>)> {
+        let topics: Vec<String> = sizes.keys().cloned().collect();
         let borrowed: Vec<&str> = topics.iter().map(String::as_str).collect();
         client
             .consumer()
@@ -105,13 +114,16 @@ impl Group {
             settings: settings.clone(),
             cluster,
             looker,
-            state: Mutex::default(),
+            state: Mutex::new(Lanes {
+                sizes,
+                ..Lanes::default()
+            }),
             stopped: AtomicBool::new(false),
         });
         let thread = Thread {
             watched: topics
-                .iter()
-                .map(|topic| (topic.clone(), watch.topic(topic)))
+                .into_iter()
+                .map(|topic| (topic.clone(), watch.topic(&topic)))
                 .collect(),
             events,
             group: group.clone(),
@@ -170,11 +182,27 @@ impl Thread {
                     Rebalance::Revoke(lanes) => self.revoke(lanes),
                 }
             }
+            if let Some(failed) = self.group.client.fatal() {
+                self.end(&failed);
+                return;
+            }
             self.answer();
             self.welcome();
             self.compare();
             self.complain();
         }
+    }
+
+    /// The client can never be a member again.
+    fn end(&mut self, failed: &native::Failed) {
+        let mut state = self.group.lanes();
+        let lanes: Vec<LaneId> = std::mem::take(&mut state.held).into_keys().collect();
+        drop(state);
+        if !lanes.is_empty() {
+            self.say(Event::Lost(lanes));
+        }
+        let error = trouble::error(failed, self.group.client.ear());
+        self.say(Event::Ended(error.context("the membership has ended")));
     }
 
     fn say(&self, event: Event) {
@@ -297,6 +325,8 @@ impl Thread {
             if let Some(native::Topic { id, partitions }) = topics.get(lane.topic())
                 && state.coming.remove(lane)
             {
+                let size = partitions.len();
+                state.sizes.insert(lane.topic().to_owned(), size);
                 state.held.insert(
                     lane.clone(),
                     Held {
@@ -322,23 +352,35 @@ impl Thread {
     /// Compares the topics that there are with those that the lanes were given for.
     fn compare(&mut self) {
         let mut state = self.group.lanes();
+        let Lanes {
+            held,
+            revoking,
+            sizes,
+            ..
+        } = &mut *state;
         let mut anew = Vec::new();
         let mut gone = Vec::new();
         let mut taken = BTreeSet::new();
-        if let Some(revoking) = &state.revoking {
+        if let Some(revoking) = revoking {
             taken.clone_from(&revoking.lanes);
         }
-        for (lane, held) in &mut state.held {
+        for (lane, held) in held {
             let Some(watched) = self.watched.get(lane.topic()) else {
                 continue;
             };
-            if taken.contains(lane) || !watched.is_another(&held.incarnation) {
+            if taken.contains(lane) {
+                continue;
+            }
+            if !watched.is_another(&held.incarnation) {
+                // It may have been gone and be back: whoever holds the lane looks after that.
+                held.is_gone = false;
                 continue;
             }
             match watched.state() {
                 Some(State::There(topic)) => {
                     held.incarnation = topic.id;
                     held.lanes = topic.partitions.len();
+                    sizes.insert(lane.topic().to_owned(), held.lanes);
                     held.is_gone = false;
                     anew.push(Assigned {
                         lane: lane.clone(),

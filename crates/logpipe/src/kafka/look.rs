@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::client::Client;
 use super::native::{self, Failed, Topic};
 use super::trouble;
-use super::watch::State;
+use super::watch::{SURE, State};
 use crate::offsets::{Offsets, Place, no_such_lane};
 use crate::record::{Cursor, LaneId, Start};
 use crate::source::{Gap, GapKind};
@@ -69,6 +69,18 @@ pub(super) fn topic(client: &Arc<Client>, name: &str) -> Result<State> {
         (Some(state), _) => Ok(state),
         (None, Err(failed)) => Err(trouble::error(&failed, client.ear())),
         (None, Ok(topic)) => Ok(State::There(topic)),
+    }
+}
+
+/// Describes one topic, and believes that it is gone only where that is said for a while.
+fn surely(client: &Arc<Client>, name: &str) -> Result<State> {
+    let began = Instant::now();
+    loop {
+        let state = topic(client, name)?;
+        if !state.is_gone() || began.elapsed() >= SURE {
+            return Ok(state);
+        }
+        std::thread::sleep(SURE / 3);
     }
 }
 
@@ -186,7 +198,7 @@ pub(super) fn place(
         };
         Ok((String::new(), Placed::Outside(gap)))
     };
-    let topic = match topic(client, lane.topic())? {
+    let topic = match surely(client, lane.topic())? {
         State::There(topic) => topic,
         State::Missing => return gone(GapKind::Deleted),
         State::Denied => return gone(GapKind::Denied),

@@ -24,7 +24,7 @@ mod source;
 mod trouble;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -139,30 +139,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSource> {
     let looker = &shared.looker;
     let client = Client::new(settings, &settings.member(join))?;
-    let mut lanes = 0;
+    let mut sizes = BTreeMap::new();
     let mut began_with = BTreeSet::new();
     for topic in &join.topics {
         match look::topic(looker, topic)? {
             State::There(there) => {
-                lanes += there.partitions.len();
-                let known = source::lanes_known(&client, &join.group, topic, &there.id);
+                sizes.insert(topic.clone(), there.partitions.len());
+                let known = source::lanes_known(&client, &join.group, topic, &there.id)?;
                 let known = if known == 0 { usize::MAX } else { known };
                 let lanes = there.partitions.iter().take(known);
                 began_with
                     .extend(lanes.map(|partition| LaneId::new(&**topic, partition.to_string())));
             }
             // It may come; the membership says that it waits.
-            State::Missing => tracing::warn!(
-                group = join.group,
-                topic,
-                "the topic does not exist and is waited for: make it with `kafka-topics.sh --create`"
-            ),
+            State::Missing => {
+                sizes.insert(topic.clone(), 0);
+                tracing::warn!(
+                    group = join.group,
+                    topic,
+                    "the topic does not exist and is waited for: make it with `kafka-topics.sh --create`"
+                );
+            }
             State::Denied => {
                 look::existing(looker, topic)?;
             }
         }
     }
     let cluster = look::cluster(looker)?;
+    let lanes = sizes.values().sum();
     let readers = Readers::new(settings.clone(), lanes, shared.watch.clone());
     let (group, events) = Group::join(
         settings,
@@ -170,7 +174,7 @@ fn member(settings: &Settings, shared: &Shared, join: &Join) -> Result<KafkaSour
         looker.clone(),
         cluster,
         &join.group,
-        &join.topics,
+        sizes,
         &shared.watch,
     )?;
     Ok(KafkaSource {

@@ -1,8 +1,9 @@
 //! How is a lane read? Batches from a partition's queue, each copied once into one arena.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -17,7 +18,7 @@ use super::trouble;
 use super::watch::{Watch, Watched};
 use crate::offsets::Offsets;
 use crate::record::{Header, LaneId, Record};
-use crate::source::{Budget, Fetch, Fetched, LaneReader};
+use crate::source::{Budget, Fetch, Fetched, GapKind, LaneReader};
 use crate::{Error, Result};
 
 /// Messages taken from librdkafka at once: so few that they are still in the cache when they are copied and given back.
@@ -26,28 +27,62 @@ const BATCH: usize = 256;
 /// How soon a reader that waits notices that no broker can be reached.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time.
+/// How long a client that lost its brokers may take to read again once others are answered.
+const RETURN: Duration = Duration::from_secs(3);
+
+/// Clients that read lanes. One is enough as long as nobody reads a lane twice at the same time, and as long as there are
+/// no more lanes than its share of the buffer was made for: that is fixed when a client is made.
 pub(super) struct Readers {
     settings: Settings,
     /// How many lanes the buffer is divided over.
-    lanes: usize,
+    divisor: AtomicUsize,
     watch: Arc<Watch>,
     clients: Mutex<Vec<Reading>>,
 }
 
 struct Reading {
     client: Arc<Client>,
+    /// How many lanes the buffer was divided over when the client was made.
+    divisor: usize,
+    is_retired: bool,
     lanes: BTreeSet<LaneId>,
+}
+
+impl Reading {
+    fn fits(&self, divisor: usize) -> bool {
+        self.divisor == divisor && !self.is_retired
+    }
 }
 
 impl Readers {
     pub(super) fn new(settings: Settings, lanes: usize, watch: Arc<Watch>) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            lanes,
+            divisor: AtomicUsize::new(lanes),
             watch,
             clients: Mutex::default(),
         })
+    }
+
+    /// Divides the buffer over so many lanes from now on. Readers whose client was made for another number begin anew,
+    /// where they are, on one that was made for this.
+    pub(super) fn divide(&self, lanes: usize) {
+        self.divisor.store(lanes, Ordering::Release);
+    }
+
+    /// Nothing new is begun on this client.
+    fn retire(&self, client: &Arc<Client>) {
+        let mut clients = self.clients();
+        let of = clients
+            .iter_mut()
+            .find(|reading| Arc::ptr_eq(&reading.client, client));
+        if let Some(reading) = of {
+            reading.is_retired = true;
+        }
+    }
+
+    fn divisor(&self) -> usize {
+        self.divisor.load(Ordering::Acquire)
     }
 
     fn clients(&self) -> MutexGuard<'_, Vec<Reading>> {
@@ -58,17 +93,21 @@ impl Readers {
 
     /// Begins to fetch a lane. Its topic is known to exist.
     fn start(self: &Arc<Self>, lane: &LaneId, offset: u64) -> Result<Started> {
+        let divisor = self.divisor();
         let mut clients = self.clients();
+        clients.retain(|reading| reading.fits(divisor) || !reading.lanes.is_empty());
         let free = clients
             .iter_mut()
-            .find(|reading| !reading.lanes.contains(lane));
+            .find(|reading| reading.fits(divisor) && !reading.lanes.contains(lane));
         let reading = match free {
             Some(reading) => reading,
             None => {
-                let client = Client::new(&self.settings, &self.settings.reader(self.lanes))?;
+                let client = Client::new(&self.settings, &self.settings.reader(divisor))?;
                 self.watch.serve(&client);
                 clients.push_mut(Reading {
                     client,
+                    divisor,
+                    is_retired: false,
                     lanes: BTreeSet::new(),
                 })
             }
@@ -85,6 +124,7 @@ impl Readers {
         Ok(Started {
             fetching,
             client,
+            divisor,
             lane: lane.clone(),
             readers: self.clone(),
         })
@@ -110,6 +150,8 @@ impl Readers {
             pending: VecDeque::new(),
             is_at_end: false,
             is_suspect: false,
+            truncated: None,
+            left_behind: None,
         })
     }
 }
@@ -118,8 +160,16 @@ impl Readers {
 struct Started {
     fetching: Fetching,
     client: Arc<Client>,
+    divisor: usize,
     lane: LaneId,
     readers: Arc<Readers>,
+}
+
+impl Started {
+    /// Whether its share of the buffer is no longer the one there is for a lane.
+    fn is_misfit(&self) -> bool {
+        self.divisor != self.readers.divisor()
+    }
 }
 
 impl Drop for Started {
@@ -157,6 +207,32 @@ pub(super) struct KafkaReader {
     is_at_end: bool,
     /// Something happened to the log: it is looked at before anything else is read.
     is_suspect: bool,
+    /// The log lost its tail, by the word of the broker.
+    truncated: Option<Truncated>,
+    /// Since when others are answered and our client, which lost its brokers, has read nothing.
+    left_behind: Option<Instant>,
+}
+
+/// What a new leader did not have: what was read behind this, if it could say so, is not the log's any more.
+struct Truncated {
+    end: Option<u64>,
+}
+
+impl Truncated {
+    /// What librdkafka says when a leader does not know what was read, which may fit by its offset: others may have written
+    /// in its place since.
+    fn told(failed: &Failed) -> Option<Self> {
+        // It reaches us as a reset, with the reason in the text alone.
+        let is_told = failed.code == Code::LogTruncation
+            || (failed.code == Code::AutoOffsetReset
+                && (failed.said.contains("log truncation")
+                    || failed.said.contains("No epoch found")));
+        is_told.then(|| {
+            let (_, end) = failed.said.split_once("broker end offset is ").unzip();
+            let end = end.and_then(|end| end.split(' ').next()?.parse().ok());
+            Self { end }
+        })
+    }
 }
 
 impl KafkaReader {
@@ -218,6 +294,10 @@ impl KafkaReader {
                 | Code::TopicAuthorizationFailed
         );
         self.is_suspect = true;
+        if let Some(truncated) = Truncated::told(failed) {
+            self.truncated = Some(truncated);
+            return Ok(());
+        }
         if about_the_log {
             return Ok(());
         }
@@ -234,13 +314,49 @@ impl KafkaReader {
         all.find(|ear| ear.is_down())
     }
 
+    /// Whether our client goes on asking brokers that are back for what they do not have: where they were set back to an
+    /// earlier copy of their data, it waits for ever for the leader that it knew.
+    fn is_left_behind(&mut self) -> bool {
+        let lost = |started: &Started| started.client.ear().is_down();
+        if !self.started.as_ref().is_some_and(lost) || self.looker.ear().is_down() {
+            self.left_behind = None;
+            return false;
+        }
+        let since = *self.left_behind.get_or_insert_with(Instant::now);
+        since.elapsed() >= RETURN
+    }
+
+    fn is_misfit(&self) -> bool {
+        self.started.as_ref().is_some_and(Started::is_misfit)
+    }
+
     /// Compares where we stand with the log there is. Begins anew where all is well.
     async fn examine(&mut self) -> Result<Option<Fetched>> {
+        if self.truncated.is_some()
+            && let Some(next) = self.pending.pop_front()
+        {
+            // Taken and not returned: read again, from what the log holds now.
+            self.next = next.position.number().unwrap_or(self.next);
+            self.pending.clear();
+        }
         let (looker, lane) = (self.looker.clone(), self.lane.clone());
         let incarnation = self.incarnation.clone();
         let cursor = Offsets::behind(self.next);
-        let (_, placed) =
-            look::waiting(move || look::place(&looker, &lane, Some(&incarnation), &cursor)).await?;
+        let truncated = self.truncated.as_ref().map(|truncated| truncated.end);
+        let next = self.next;
+        let (_, placed) = look::waiting(move || {
+            let placed = look::place(&looker, &lane, Some(&incarnation), &cursor)?;
+            match (placed, truncated) {
+                // What was returned is another record now, or none.
+                ((id, Placed::At(_)), Some(end)) if end.is_none_or(|end| end < next) => {
+                    let missing = end.map(|end| next - end);
+                    let gap = look::offsets(&looker, &lane)?.gap(GapKind::Truncated, missing);
+                    Ok((id, Placed::Outside(gap)))
+                }
+                (placed, _) => Ok(placed),
+            }
+        })
+        .await?;
         match placed {
             Placed::Outside(gap) => Ok(Some(Fetched::OutOfRange(gap))),
             Placed::At(begin) => {
@@ -249,6 +365,7 @@ impl KafkaReader {
                 self.started = Some(self.readers.start(&self.lane, begin.offset)?);
                 self.is_at_end = false;
                 self.is_suspect = false;
+                self.truncated = None;
                 Ok(None)
             }
         }
@@ -289,7 +406,13 @@ impl KafkaReader {
 impl LaneReader for KafkaReader {
     fn fetch(&mut self, budget: Budget) -> BoxFuture<'_, Result<Fetched>> {
         Box::pin(async move {
-            if self.watched.is_another(&self.incarnation) {
+            if self.watched.is_another(&self.incarnation) || self.is_misfit() {
+                self.is_suspect = true;
+            }
+            if self.is_left_behind()
+                && let Some(started) = &self.started
+            {
+                self.readers.retire(&started.client);
                 self.is_suspect = true;
             }
             if self.is_suspect
@@ -314,7 +437,8 @@ impl LaneReader for KafkaReader {
         Box::pin(async move {
             loop {
                 let is_another = self.watched.is_another(&self.incarnation);
-                let is_news = self.is_suspect || is_another || self.down().is_some();
+                let is_misfit = self.is_misfit() || self.is_left_behind();
+                let is_news = self.is_suspect || is_another || is_misfit || self.down().is_some();
                 if !self.pending.is_empty() || is_news {
                     return Ok(());
                 }
@@ -382,5 +506,71 @@ fn arena(
                 })
                 .collect(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Kafka;
+
+    /// In the words of librdkafka's rdkafka_offset.c.
+    #[test]
+    fn a_truncation_is_told_from_other_resets() {
+        let truncated = |code, said: &str| {
+            let said = said.to_owned();
+            let truncated = Truncated::told(&Failed { code, said });
+            truncated.map(|truncated| truncated.end)
+        };
+        for (code, said, end) in [
+            (
+                Code::AutoOffsetReset,
+                "Partition log truncation detected at offset 5 (leader epoch 2): broker end offset is 2 (offset leader \
+                 epoch 0). Reset to INVALID.: Local: Partition log truncation detected (broker 1)",
+                Some(Some(2)),
+            ),
+            (
+                Code::AutoOffsetReset,
+                "No epoch found less or equal to offset 5 (leader epoch 2): broker end offset is -1 (offset leader epoch \
+                 -1). Reset using configured policy.: Local: Partition log truncation detected (broker 1)",
+                Some(None),
+            ),
+            (Code::LogTruncation, "", Some(None)),
+            (
+                Code::AutoOffsetReset,
+                "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)",
+                None,
+            ),
+            (Code::UnknownTopicOrPartition, "", None),
+        ] {
+            assert_eq!(truncated(code, said), end, "{code:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_client_reads_with_the_share_that_there_is_for_a_lane() {
+        // Nobody listens there, and nobody has to: clients are made before they are answered.
+        let kafka = Kafka::new("127.0.0.1:1").unwrap();
+        let looker = Client::new(kafka.settings(), &kafka.settings().looker()).unwrap();
+        let watch = Watch::begin(looker).unwrap();
+        // The topic is missing.
+        let readers = Readers::new(kafka.settings().clone(), 0, watch);
+        let lane = |shard: usize| LaneId::new("t", shard.to_string());
+        let first = readers.start(&lane(0), 0).unwrap();
+        let second = readers.start(&lane(1), 0).unwrap();
+        assert!(Arc::ptr_eq(&first.client, &second.client));
+        assert!(!first.is_misfit());
+
+        // It comes, with more lanes than were thought of.
+        readers.divide(64);
+        assert!(first.is_misfit() && second.is_misfit());
+        let third = readers.start(&lane(2), 0).unwrap();
+        assert!(!third.is_misfit());
+        assert!(!Arc::ptr_eq(&first.client, &third.client));
+        drop(first);
+        let first = readers.start(&lane(0), 0).unwrap();
+        assert!(Arc::ptr_eq(&first.client, &third.client));
+        drop(second);
+        assert_eq!(readers.clients().len(), 1, "nobody reads with the old one");
     }
 }

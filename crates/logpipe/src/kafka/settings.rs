@@ -95,6 +95,42 @@ const OURS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Other names of librdkafka for keys, each with the one that is used here. Settings are applied in no order that anybody
+/// knows, so of two names for one thing either could win.
+const ALIASES: &[(&str, &str)] = &[
+    ("acks", "request.required.acks"),
+    ("auto.commit.enable", "enable.auto.commit"),
+    ("compression.codec", "compression.type"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("retries", "message.send.max.retries"),
+    ("sasl.mechanism", "sasl.mechanisms"),
+    (
+        "sasl.oauthbearer.client.credentials.client.id",
+        "sasl.oauthbearer.client.id",
+    ),
+    (
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.client.secret",
+    ),
+];
+
+/// The one name of a key that may have several.
+fn canonical(key: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
+    alias.map_or(key, |(_, name)| name)
+}
+
+/// Whether the value of a key has to be kept secret, however short it is.
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "token", "pem"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
 impl Builder {
     pub(super) fn new(bootstrap: &str) -> Self {
         Self(Settings {
@@ -144,12 +180,27 @@ impl Builder {
                 "no address of a Kafka broker: name one or more, `host:9092,other:9092`",
             ));
         }
-        for key in settings.client.keys() {
-            if let Some((_, why)) = OURS.iter().find(|(ours, _)| ours == key) {
-                return Err(Error::permanent(format!(
-                    "the client key `{key}` can't be set: {why}"
-                )));
-            }
+        let mut names = BTreeMap::new();
+        for (key, value) in &settings.client {
+            let name = canonical(key);
+            let ours = OURS.iter().find(|(ours, _)| canonical(ours) == name);
+            let why = match ours {
+                Some((_, why)) => why,
+                None if name == "request.required.acks" && value.trim() == "0" => {
+                    &"without acknowledgements nobody knows what was written"
+                }
+                None => match names.insert(name, key) {
+                    Some(other) => {
+                        return Err(Error::permanent(format!(
+                            "the client keys `{other}` and `{key}` are one setting: leave one of them out"
+                        )));
+                    }
+                    None => continue,
+                },
+            };
+            return Err(Error::permanent(format!(
+                "the client key `{key}` can't be set: {why}"
+            )));
         }
         settings
             .base()
@@ -193,8 +244,11 @@ impl Settings {
                 ))
             }
             KafkaError::ClientCreation(said) => {
-                let values = self.client.values().filter(|value| value.len() > 3);
-                let said = values.fold(said, |said, value| said.replace(&**value, "***"));
+                let values = self
+                    .client
+                    .iter()
+                    .filter(|(key, value)| value.len() > 3 || !value.is_empty() && is_secret(key));
+                let said = values.fold(said, |said, (_, value)| said.replace(&**value, "***"));
                 Error::permanent(format!("the settings of the client do not fit: {said}"))
             }
             error => Error::permanent(format!("the settings of the client are refused: {error}")),
@@ -212,7 +266,7 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.connection.setup.timeout.ms", "10000");
         for (key, value) in &self.client {
-            config.set(key, value);
+            config.set(canonical(key), value);
         }
         config
     }
@@ -374,6 +428,56 @@ mod tests {
         let unknown = Kafka::builder("b:9092").client("no.such.key", "1").build();
         assert!(unknown.unwrap_err().to_string().contains("no.such.key"));
         assert!(Kafka::builder(" ").build().is_err());
+    }
+
+    #[test]
+    fn other_names_of_a_key_are_that_key() {
+        let kafka = |keys: &[(&str, &str)]| {
+            let builder = Kafka::builder("b:9092");
+            let set = |builder: Builder, (key, value): &(&str, &str)| builder.client(*key, *value);
+            keys.iter().fold(builder, set).build()
+        };
+        let settings = |key| {
+            let kafka = kafka(&[(key, "12345")]).unwrap();
+            (kafka.settings().writer(), kafka.settings().reader(1))
+        };
+        for (alias, name) in [
+            ("delivery.timeout.ms", "message.timeout.ms"),
+            ("queue.buffering.max.ms", "linger.ms"),
+        ] {
+            let (writer, _) = settings(alias);
+            assert_eq!(writer.get(name), Some("12345"), "{alias}");
+            assert_eq!(writer.get(alias), None);
+        }
+        let (_, reader) = settings("max.partition.fetch.bytes");
+        assert_eq!(reader.get("fetch.message.max.bytes"), Some("12345"));
+        for (keys, says) in [
+            (
+                &[("metadata.broker.list", "other:9092")][..],
+                "`metadata.broker.list` can't be set",
+            ),
+            (&[("acks", "0")], "nobody knows what was written"),
+            (
+                &[("request.required.acks", " 0 ")],
+                "nobody knows what was written",
+            ),
+            (
+                &[("acks", "1"), ("request.required.acks", "-1")],
+                "are one setting",
+            ),
+        ] {
+            let said = kafka(keys).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+        let unmasked = kafka(&[("sasl.password", "ab"), ("client.id", "me")]).unwrap();
+        let said = "sasl.password=ab of me".to_owned();
+        let said = unmasked
+            .settings()
+            .refused(KafkaError::ClientCreation(said));
+        assert!(
+            said.to_string().ends_with("sasl.password=*** of me"),
+            "{said}"
+        );
     }
 
     #[test]

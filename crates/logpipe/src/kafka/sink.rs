@@ -36,6 +36,9 @@ const MAKING: Duration = Duration::from_secs(5);
 /// How long the cluster may take to describe a topic.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What may wait for room; beyond it sends are refused.
+const QUEUE_BYTES: usize = 64 << 20;
+
 /// Writes to a cluster.
 pub(super) struct Writer {
     settings: Settings,
@@ -54,6 +57,22 @@ struct State {
     producer: Arc<Writing>,
     /// Waits for room, in order.
     overflow: VecDeque<Waiting>,
+    /// What that holds.
+    bytes: usize,
+}
+
+impl State {
+    fn wait_at_the_end(&mut self, waiting: Waiting) {
+        self.bytes += size(&waiting.record);
+        self.overflow.push_back(waiting);
+    }
+}
+
+fn size(record: &NewRecord) -> usize {
+    let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
+    let headers = record.headers.iter();
+    let headers = headers.map(|header| header.name.len() + header.value.len());
+    part(&record.key) + part(&record.value) + headers.sum::<usize>()
 }
 
 /// A producer; another takes its place when it is lost to a fatal error.
@@ -184,6 +203,7 @@ impl Writer {
             state: Mutex::new(State {
                 producer: producer.clone(),
                 overflow: VecDeque::new(),
+                bytes: 0,
             }),
             open: Arc::default(),
         });
@@ -208,6 +228,21 @@ impl Writer {
             return results;
         }
         let count = records.len();
+        let mut state = self.state();
+        // All or nothing, so that no record passes one of its key that was sent before it.
+        if !state.overflow.is_empty()
+            && state.bytes + records.iter().map(size).sum::<usize>() > QUEUE_BYTES
+        {
+            drop(state);
+            let refused = || {
+                let error = Error::unavailable(format!(
+                    "writing to topic {topic}: too much waits to be written already: send more slowly"
+                ));
+                Err(SendError::NotWritten(error))
+            };
+            let _ = done.send(std::iter::repeat_with(refused).take(count).collect());
+            return results;
+        }
         self.open.count.fetch_add(count, Ordering::AcqRel);
         let batch = Arc::new(Batch {
             topic: topic.clone(),
@@ -219,7 +254,6 @@ impl Writer {
                 lanes: Vec::new(),
             }),
         });
-        let mut state = self.state();
         for (index, record) in records.into_iter().enumerate() {
             let waiting = Waiting {
                 topic: topic.clone(),
@@ -230,9 +264,9 @@ impl Writer {
                 }),
             };
             if !state.overflow.is_empty() {
-                state.overflow.push_back(waiting);
+                state.wait_at_the_end(waiting);
             } else if let Some(waiting) = state.producer.hand_over(waiting) {
-                state.overflow.push_back(waiting);
+                state.wait_at_the_end(waiting);
             }
         }
         results
@@ -242,10 +276,12 @@ impl Writer {
     fn refill(&self) {
         let mut state = self.state();
         while let Some(waiting) = state.overflow.pop_front() {
+            let size = size(&waiting.record);
             if let Some(waiting) = state.producer.hand_over(waiting) {
                 state.overflow.push_front(waiting);
                 return;
             }
+            state.bytes -= size;
         }
     }
 
@@ -433,5 +469,43 @@ impl Sink for KafkaSink {
                 done.await;
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Kafka;
+
+    #[test]
+    fn what_waits_for_room_is_bounded() {
+        let kafka = Kafka::builder("127.0.0.1:1")
+            .client("queue.buffering.max.messages", "1")
+            .client("message.timeout.ms", "1000")
+            .build()
+            .unwrap();
+        let writer = Writer::new(kafka.settings()).unwrap();
+        let value = bytes::Bytes::from(vec![0; 900_000]);
+        let send = |records| {
+            let record = NewRecord {
+                key: None,
+                headers: Vec::new(),
+                value: Some(value.clone()),
+                timestamp: None,
+            };
+            writer.send(&"t".into(), vec![record; records])
+        };
+        // Nobody listens: the first waits for a broker, the others for room.
+        let mut first = send(50);
+        assert!(first.try_recv().is_err());
+        let refused = send(50).try_recv().unwrap();
+        assert_eq!(refused.len(), 50);
+        for refused in refused {
+            let Err(SendError::NotWritten(error)) = refused else {
+                panic!("{refused:?}");
+            };
+            assert!(error.is_retriable(), "{error}");
+        }
+        assert!(first.try_recv().is_err(), "what waited still waits");
     }
 }

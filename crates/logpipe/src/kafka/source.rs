@@ -51,7 +51,11 @@ impl KafkaSource {
                 }
                 (Err(failed), _) => failed,
             };
-            if !trouble::is_passing(failed.code) || began.elapsed() > TRIES {
+            // In a rebalance that leaves us the lane the broker may be a generation ahead of our client; where the lane is
+            // lost, handing over finds that out.
+            let may_pass = trouble::is_passing(failed.code)
+                || failed.code == RDKafkaErrorCode::IllegalGeneration;
+            if !may_pass || began.elapsed() > TRIES {
                 let error = trouble::error(&failed, self.group.client.ear());
                 return Err(error.context("committing to the group"));
             }
@@ -106,8 +110,14 @@ impl KafkaSource {
     }
 
     async fn open(&self, lane: LaneId, cursor: Cursor) -> Result<Opened> {
-        let Some(incarnation) = self.group.lanes().incarnation(&lane).map(str::to_owned) else {
-            return Ok(Opened::NotOurs);
+        let incarnation = {
+            let lanes = self.group.lanes();
+            // Topics come late and grow: what each lane may take is less then.
+            self.readers.divide(lanes.known());
+            match lanes.incarnation(&lane) {
+                Some(incarnation) => incarnation.to_owned(),
+                None => return Ok(Opened::NotOurs),
+            }
         };
         let (looker, readers) = (self.looker.clone(), self.readers.clone());
         look::waiting(move || open(&looker, &readers, &lane, Some(&incarnation), &cursor)).await
@@ -189,11 +199,12 @@ pub(super) fn committed(found: &native::Offset) -> Option<(LaneId, Committed)> {
 }
 
 /// How many lanes a topic had for certain when the group read it last: Kafka numbers them from 0 and takes none away.
-pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str) -> usize {
-    // Without an answer it is as if the group came for the first time.
-    let found = kept(asker, group).unwrap_or_default();
+///
+/// Without an answer nobody knows which lanes came since, and `latest` would pass over what they hold: that is an error.
+pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str) -> Result<usize> {
+    let found = kept(asker, group).map_err(|failed| unanswered(&failed, asker, group))?;
     let known = found.iter().filter(|found| found.topic == name);
-    known
+    Ok(known
         .filter_map(|found| {
             let beside = found.beside.strip_prefix("logpipe ")?;
             let part = |name: &str| {
@@ -204,7 +215,12 @@ pub(super) fn lanes_known(asker: &Arc<Client>, group: &str, name: &str, id: &str
             (part("topic")? == id).then_some(lanes)
         })
         .max()
-        .unwrap_or(0)
+        .unwrap_or(0))
+}
+
+fn unanswered(failed: &native::Failed, asker: &Arc<Client>, group: &str) -> Error {
+    let error = trouble::error(failed, asker.ear());
+    error.context(format!("asking for the positions of group {group}"))
 }
 
 /// What a group keeps in the broker. The client is one of that group.
@@ -228,10 +244,7 @@ fn kept(asker: &Arc<Client>, group: &str) -> Result<Vec<native::Offset>, native:
 pub(super) fn positions(asker: &Arc<Client>, group: &str) -> Result<Vec<(LaneId, Committed)>> {
     match kept(asker, group) {
         Ok(found) => Ok(found.iter().filter_map(committed).collect()),
-        Err(failed) => {
-            let error = trouble::error(&failed, asker.ear());
-            Err(error.context(format!("asking for the positions of group {group}")))
-        }
+        Err(failed) => Err(unanswered(&failed, asker, group)),
     }
 }
 

@@ -130,6 +130,9 @@ fn advice(code: Code, said: &str) -> Option<&'static str> {
         Code::InconsistentGroupProtocol => {
             "members of this group that are no logpipe hand lanes over in another way: stop them first, or take another group"
         }
+        Code::FencedInstanceId => {
+            "another process has this `instance_id` and is the group's member now: give each process one of its own"
+        }
         Code::InvalidSessionTimeout => {
             "the broker bounds it by `group.min.session.timeout.ms` and `group.max.session.timeout.ms`"
         }

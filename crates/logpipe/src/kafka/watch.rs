@@ -23,6 +23,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the cluster may take to describe its topics.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For how long a topic has to be missing or denied, again and again, before it is: brokers that start, and those that load
+/// their ACLs anew, say so in passing of topics that are as they were.
+pub(super) const SURE: Duration = Duration::from_secs(3);
+
 /// What there is under a topic's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -32,6 +36,11 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Whether the topic can't be read.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Missing | Self::Denied)
+    }
+
     /// `None` where the answer says nothing about the topic.
     pub(super) fn of(answer: &Result<Topic, Failed>) -> Option<Self> {
         match answer {
@@ -55,6 +64,7 @@ pub(super) struct Watch {
     looker: Arc<Client>,
     watched: Mutex<BTreeMap<String, usize>>,
     states: watch::Sender<States>,
+    doubts: Mutex<Doubts>,
     clients: Mutex<Vec<Weak<Client>>>,
 }
 
@@ -66,6 +76,7 @@ impl Watch {
             looker,
             watched: Mutex::default(),
             states: watch::Sender::new(States::new()),
+            doubts: Mutex::default(),
         });
         let weak = Arc::downgrade(&watch);
         std::thread::Builder::new()
@@ -126,17 +137,52 @@ impl Watch {
             return;
         };
         self.looker.ear().is_well();
+        let answers = names
+            .into_iter()
+            .zip(&answers)
+            .filter_map(|(name, answer)| Some((name, State::of(answer)?)));
+        let believed = self.doubts().believe(answers, Instant::now());
         self.states.send_if_modified(|states| {
             let before = states.clone();
             let watched = self.watched();
+            states.extend(believed);
             states.retain(|name, _| watched.contains_key(name));
-            for (name, answer) in names.into_iter().zip(&answers) {
-                if let Some(state) = State::of(answer) {
-                    states.insert(name, state);
-                }
-            }
             *states != before
         });
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts
+            .lock()
+            .expect("nothing panics while it holds the doubts")
+    }
+}
+
+/// Topics that are said to be gone, and since when.
+#[derive(Default)]
+struct Doubts(BTreeMap<String, Instant>);
+
+impl Doubts {
+    /// Which answers are to be believed: that a topic is gone only after it was said for long enough, without another
+    /// word in between.
+    fn believe(
+        &mut self,
+        answers: impl IntoIterator<Item = (String, State)>,
+        now: Instant,
+    ) -> Vec<(String, State)> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut believed = Vec::new();
+        for (name, state) in answers {
+            if state.is_gone() {
+                let since = before.remove(&name).unwrap_or(now);
+                self.0.insert(name.clone(), since);
+                if now.duration_since(since) < SURE {
+                    continue;
+                }
+            }
+            believed.push((name, state));
+        }
+        believed
     }
 }
 
@@ -190,6 +236,36 @@ impl Drop for Watched {
             if *count == 0 {
                 watched.remove(&self.topic);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_topic_is_gone_is_believed_when_it_is_said_again() {
+        let there = State::There(Topic {
+            id: "id".into(),
+            partitions: vec![0],
+        });
+        let began = Instant::now();
+        let mut doubts = Doubts::default();
+        let mut believed = |seconds, state: &State| {
+            let answers = [("t".to_owned(), state.clone())];
+            let believed = doubts.believe(answers, began + Duration::from_secs(seconds));
+            believed.first().map(|(_, state)| state.clone())
+        };
+        for gone in [State::Missing, State::Denied] {
+            assert_eq!(believed(0, &there), Some(there.clone()));
+            assert_eq!(believed(1, &gone), None);
+            // In passing.
+            assert_eq!(believed(2, &there), Some(there.clone()));
+            assert_eq!(believed(5, &gone), None);
+            assert_eq!(believed(7, &gone), None);
+            assert_eq!(believed(8, &gone), Some(gone.clone()));
+            assert_eq!(believed(9, &gone), Some(gone));
         }
     }
 }

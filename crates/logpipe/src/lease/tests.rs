@@ -105,6 +105,7 @@ impl Group {
                     }
                 }
                 Event::Incident(_, gap) => member.said.push(gap.kind.name().to_owned()),
+                Event::Ended(error) => member.said.push(error.to_string()),
                 Event::Joined => member.said.push("joined".into()),
             }
         }

@@ -1,7 +1,5 @@
 //! Does the Kafka backend keep the contract of logs?
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +12,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::support::{ask, string};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -110,30 +110,14 @@ fn connect(bootstrap: &str) -> Kafka {
 
 /// Sends LeaveGroup (version 1) in the name of a member: no client offers that.
 fn leave_group(bootstrap: &str, group: &str, member: &str) {
-    let mut request = Vec::new();
-    let string = |text: &str| {
-        let mut bytes = i16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
-        bytes.extend(text.as_bytes());
-        bytes
-    };
-    let (client, group, member) = (string("test"), string(group), string(member));
-    request.extend(13_i16.to_be_bytes());
-    request.extend(1_i16.to_be_bytes());
-    request.extend(7_i32.to_be_bytes());
-    for part in [client, group, member] {
-        request.extend(part);
-    }
-    let mut broker = TcpStream::connect(bootstrap).unwrap();
-    broker.set_read_timeout(Some(PATIENCE)).unwrap();
-    let size = i32::try_from(request.len()).unwrap();
-    broker.write_all(&size.to_be_bytes()).unwrap();
-    broker.write_all(&request).unwrap();
-    // Size, correlation, throttle time, error code.
-    let mut answer = [0; 14];
-    broker.read_exact(&mut answer).unwrap();
-    assert_eq!(answer[4..8], 7_i32.to_be_bytes());
+    let answer = ask(
+        bootstrap,
+        (13, 1),
+        &[string(group), string(member)].concat(),
+    );
+    // Throttle time, error code.
     assert_eq!(
-        answer[12..],
+        answer[4..],
         [0, 0],
         "the broker refuses to let the member go"
     );

@@ -10,6 +10,8 @@ mod ends;
 mod gaps;
 /// A database that others hold.
 mod locked;
+/// What can't be handled, where the broker alone keeps the position.
+mod parks;
 /// What is read of transactions, of partitions that come later, by slow handlers.
 mod reads;
 /// What tests of consumers share, on any log.

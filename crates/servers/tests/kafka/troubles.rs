@@ -6,15 +6,59 @@ use logpipe::kafka::Builder;
 use logpipe::source::Join;
 use logpipe::store::Memory;
 use logpipe::{Log, Result};
-use logpipe_servers::kafka::{ALICE, Broker, STRANGER, Settings, create_topic};
+use logpipe_servers::kafka::{ALICE, Broker, STRANGER, Settings, create_topic, shared};
 
-use crate::support::{PATIENCE, Running, Seen, consumer, log, notes, run, send, settings, until};
+use crate::support::{
+    PATIENCE, Running, Seen, ask, consumer, log, notes, run, send, settings, string, until,
+};
 
 /// Within this a person has to know what is wrong.
 const SECONDS: Duration = Duration::from_secs(15);
 
 /// For this long a broker that comes back was away.
 const AWAY: Duration = Duration::from_secs(30);
+
+/// What permissions are about, by their numbers in the protocol.
+const TOPIC: u8 = 2;
+const GROUP: u8 = 3;
+
+/// Lets [`STRANGER`] read a topic or group.
+fn permit(bootstrap: &str, kind: u8, name: &str) {
+    let answer = ask(bootstrap, (30, 1), &permission(kind, name));
+    // Throttle time, one result: its code.
+    assert_eq!(answer[4..10], [0, 0, 0, 1, 0, 0], "CreateAcls");
+}
+
+/// And no longer.
+fn withdraw(bootstrap: &str, kind: u8, name: &str) {
+    let answer = ask(bootstrap, (31, 1), &permission(kind, name));
+    assert_eq!(answer[4..10], [0, 0, 0, 1, 0, 0], "DeleteAcls");
+}
+
+/// One permission, as version 1 of CreateAcls writes it and that of DeleteAcls finds it.
+fn permission(kind: u8, name: &str) -> Vec<u8> {
+    let one = 1_i32.to_be_bytes().to_vec();
+    let user = string(&format!("User:{}", STRANGER.0));
+    // A name taken literally; from everywhere; Read, Allow.
+    let parts = [
+        one,
+        vec![kind],
+        string(name),
+        vec![3],
+        user,
+        string("*"),
+        vec![3, 3],
+    ];
+    parts.concat()
+}
+
+fn login(bootstrap: String, protocol: &str, (name, password): (&str, &str)) -> Builder {
+    settings(&bootstrap)
+        .client("security.protocol", protocol)
+        .client("sasl.mechanism", "SCRAM-SHA-512")
+        .client("sasl.username", name)
+        .client("sasl.password", password)
+}
 
 fn join(topic: &str) -> Join {
     Join {
@@ -75,13 +119,6 @@ async fn logins_that_are_refused_and_one_over_tls() {
     })
     .unwrap();
     create_topic(&broker.bootstrap(), "t", 1).await.unwrap();
-    let login = |bootstrap: String, protocol: &str, (name, password): (&str, &str)| -> Builder {
-        settings(&bootstrap)
-            .client("security.protocol", protocol)
-            .client("sasl.mechanism", "SCRAM-SHA-512")
-            .client("sasl.username", name)
-            .client("sasl.password", password)
-    };
     let open = |builder: Builder| Log::new(builder.build().unwrap());
 
     let wrong = open(login(
@@ -105,6 +142,52 @@ async fn logins_that_are_refused_and_one_over_tls() {
         run(consumer(&log, "t", Memory::new(), &seen)).await.handled,
         5
     );
+}
+
+/// What is no longer permitted is held and named; given back, work goes on where it stood.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_is_withdrawn_and_given_back() {
+    let broker = Broker::start_with(&Settings {
+        secure: true,
+        ..Settings::default()
+    })
+    .unwrap();
+    let bootstrap = &broker.bootstrap();
+    create_topic(bootstrap, "t", 1).await.unwrap();
+    let writing = log(bootstrap);
+    let stranger = login(broker.sasl(), "sasl_plaintext", STRANGER);
+    let (reading, seen) = (Log::new(stranger.build().unwrap()), Seen::default());
+    let lanes = async || reading.backend().lanes("t").await.is_ok();
+    let deadline = Instant::now() + PATIENCE;
+
+    permit(bootstrap, TOPIC, "t");
+    while !lanes().await {
+        assert!(Instant::now() < deadline, "the permission is not seen");
+    }
+    let refused = reading.backend().join(join("t")).await.map(drop);
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("group t"), "{said}");
+    assert!(said.contains("a consumer group needs Read"), "{said}");
+
+    permit(bootstrap, GROUP, "t");
+    while reading.backend().join(join("t")).await.is_err() {
+        assert!(Instant::now() < deadline, "the permission is not seen");
+    }
+    send(&writing, "t", 0..3).await;
+    let running = Running::start(consumer(&reading, "t", Memory::new(), &seen));
+    until("the first are handled", || seen.all().len() == 3).await;
+
+    withdraw(bootstrap, TOPIC, "t");
+    let withdrawn = Instant::now();
+    until("the lane is held", || running.why().contains("Denied")).await;
+    assert!(withdrawn.elapsed() < SECONDS, "{:?}", withdrawn.elapsed());
+    send(&writing, "t", 3..5).await;
+
+    permit(bootstrap, TOPIC, "t");
+    until("work goes on", || seen.all().len() == 5).await;
+    running.idle().await;
+    assert_eq!(seen.all(), (0..5).collect::<Vec<_>>());
+    assert!(running.stop().await.held.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,4 +252,29 @@ async fn a_named_member_that_dies_comes_back_at_once() {
         "it waited for the session to end: {:?}",
         began.elapsed()
     );
+}
+
+/// Two processes were given one name by mistake: the group knows the one that came last, and the other one ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_two_members_have() {
+    let (bootstrap, topic) = (shared(), format!("twins-{}", std::process::id()));
+    create_topic(&bootstrap, &topic, 2).await.unwrap();
+    let (log, seen, store) = (log(&bootstrap), Seen::default(), Memory::new());
+    send(&log, &topic, 0..3).await;
+    let twin = || consumer(&log, &topic, store.clone(), &seen).instance_id("one");
+    let first = Running::start(twin());
+    until("the first are handled", || seen.all().len() == 3).await;
+    first.idle().await;
+    let second = Running::start(twin());
+    let failed = first.failed().await;
+    assert!(failed.is_fenced(), "{failed}");
+    let said = failed.to_string();
+    assert!(
+        said.contains("another process has this `instance_id`"),
+        "{said}"
+    );
+    send(&log, &topic, 3..5).await;
+    until("the second one goes on", || seen.all().len() == 5).await;
+    assert!(second.stop().await.held.is_empty());
+    assert_eq!(seen.all(), (0..5).collect::<Vec<_>>());
 }

@@ -85,7 +85,7 @@ pub async fn until(what: &str, is_true: impl Fn() -> bool) {
 /// A consumer that runs beside the test.
 pub struct Running {
     pub monitor: Monitor,
-    stop: oneshot::Sender<()>,
+    pub stop: oneshot::Sender<()>,
     pub task: JoinHandle<Result<Outcome, Error>>,
 }
 

@@ -1,15 +1,21 @@
 //! What happens where the stored position and the log do not fit? A named incident, never a silent new start.
 
-use tracing::{info, warn};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::{Break, Step, Worker};
 use crate::consumer::Shared;
 use crate::health::LaneState;
 use crate::policy::OnGap;
 use crate::record::{Cursor, Start};
-use crate::source::{Gap, GapKind};
+use crate::source::{Gap, GapKind, Opened};
 use crate::store::{Commit, Held, LaneKey, Settlement};
 use crate::{Error, Result, Store};
+
+/// How often a log that went away is looked for: a permission is given back, a stream is there again.
+const RECHECK: Duration = Duration::from_secs(5);
 
 impl Break {
     /// What a log that does not go on where we stand asks for.
@@ -65,14 +71,27 @@ impl<S: Store> Worker<S> {
             OnGap::Earliest if !gone => Start::Earliest,
             OnGap::Latest if !gone => Start::Latest,
             OnGap::Earliest | OnGap::Latest | OnGap::Hold => {
-                self.set(LaneState::Held(format!(
-                    "{what}; set a position with `logpipe offsets set`, or on_gap = \"earliest\" | \"latest\""
-                )));
+                let way_out = match gone {
+                    true => "the lane goes on by itself once the log can be read again",
+                    false => {
+                        "set a position with `logpipe offsets set`, or on_gap = \"earliest\" | \"latest\""
+                    }
+                };
+                self.set(LaneState::Held(format!("{what}; {way_out}")));
+                let mut recheck = Instant::now() + RECHECK;
                 loop {
                     match self.pulse.obey() {
                         // Held is held, whatever else happens to the log.
-                        Ok(()) | Err(Break::Gap(_)) => self.pulse.moment(None).await,
+                        Ok(()) | Err(Break::Gap(_)) => {}
                         Err(other) => return Err(other),
+                    }
+                    self.pulse.moment(gone.then_some(recheck)).await;
+                    if gone && Instant::now() >= recheck {
+                        if self.is_back().await? {
+                            info!(lane = %self.key.lane, "the log is back");
+                            return Ok(());
+                        }
+                        recheck = Instant::now() + RECHECK;
                     }
                 }
             }
@@ -86,6 +105,26 @@ impl<S: Store> Worker<S> {
             .await?;
         info!(lane = %self.key.lane, %cursor, "going on behind the gap");
         Ok(())
+    }
+
+    /// Whether a log that went away can be read again. What it is now, and whether the position fits, is found out when
+    /// the lane is looked at anew.
+    async fn is_back(&mut self) -> Step<bool> {
+        let (shared, lane) = (self.shared.clone(), self.key.lane.clone());
+        let look = async {
+            let anywhere = shared.source.resolve(&lane, &Start::Earliest).await?;
+            shared.source.open(&lane, &anywhere).await
+        };
+        Ok(match self.pulse.guard(look).await? {
+            Ok(Opened::OutOfRange(gap)) => !matches!(gap.kind, GapKind::Deleted | GapKind::Denied),
+            Ok(Opened::Reader(_)) => true,
+            // The source says so itself.
+            Ok(Opened::NotOurs) => false,
+            Err(error) => {
+                debug!(%lane, %error, "the log is not back");
+                false
+            }
+        })
     }
 }
 

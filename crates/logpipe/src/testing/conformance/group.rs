@@ -56,6 +56,7 @@ impl Member {
                 }
             }
             Event::Incident(..) => {}
+            Event::Ended(error) => panic!("the membership ended: {error}"),
             Event::Joined => self.said_joined = true,
         }
     }

@@ -122,14 +122,18 @@ async fn ends(consumer: Running) -> Outcome {
 async fn an_idle_consumer_ends_though_another_one_took_half_of_its_lanes() {
     let topic = Topic::new("idle").await;
     let seen = Seen::default();
-    let idle = Duration::from_secs(3);
+    // Longer than a busy machine takes to share the lanes.
+    let idle = Duration::from_secs(10);
     let first = Running::start(topic.consumer(&seen).idle_timeout(idle));
     until("the first records are handled", || {
         seen.all().len() as i64 == RECORDS
     })
     .await;
     let second = Running::start(topic.consumer(&seen));
+    let halves = || [first.states().len(), second.states().len()] == [2, 2];
+    until("each has half of the lanes", halves).await;
     second.idle().await;
+    assert!(first.is_on());
     let outcome = ends(first).await;
     assert_eq!(outcome.handled as i64, RECORDS);
     // What it gave up and what it left is the other one's.

@@ -360,9 +360,14 @@ impl KafkaReader {
         match placed {
             Placed::Outside(gap) => Ok(Some(Fetched::OutOfRange(gap))),
             Placed::At(begin) => {
-                // Dropped first: a client fetches a partition once.
-                self.started = None;
-                self.started = Some(self.readers.start(&self.lane, begin.offset)?);
+                let (old, readers) = (self.started.take(), self.readers.clone());
+                let lane = self.lane.clone();
+                // Stopping waits for the client. First, for a client fetches a partition once.
+                let begin_anew = move || {
+                    drop(old);
+                    readers.start(&lane, begin.offset)
+                };
+                self.started = Some(look::waiting(begin_anew).await?);
                 self.is_at_end = false;
                 self.is_suspect = false;
                 self.truncated = None;

@@ -227,7 +227,7 @@ fn told<S: Store>(shared: &Shared<S>, redrive: &Redrive, (message_type, version)
         "redriven"
     );
     let mut tally = Tally::default();
-    tally.handled(message_type, *version);
+    tally.handled(message_type.clone(), *version);
     shared.board.add(tally);
 }
 

@@ -170,7 +170,7 @@ impl<S: Store> Router<S> {
             return self.classify(record, true);
         }
         match self.types.get(message_type) {
-            Some(entry) if entry.ignored => Classified::ignored(&entry.name, version),
+            Some(entry) if entry.ignored => Classified::ignored(entry.name.clone(), version),
             Some(entry) => Classified {
                 message_type: entry.name.clone(),
                 ..Classified::rejected(Rejected::UnknownVersion {
@@ -213,7 +213,7 @@ impl<S: Store> Router<S> {
             None => None,
         };
         match entry {
-            Some(entry) if entry.ignored => Classified::ignored(&entry.name, 0),
+            Some(entry) if entry.ignored => Classified::ignored(entry.name.clone(), 0),
             Some(Type {
                 name,
                 all: Some(route),
@@ -259,10 +259,10 @@ impl Classified {
         }
     }
 
-    fn ignored(message_type: &Cow<'static, str>, version: u32) -> Self {
+    fn ignored(message_type: Cow<'static, str>, version: u32) -> Self {
         Self {
             route: NO_ROUTE,
-            message_type: message_type.clone(),
+            message_type,
             version,
             decided: Some(Verdict::Ignored),
         }

@@ -493,7 +493,7 @@ impl<'a, S: Store> Settling<'a, S> {
                     let current = &job.current;
                     outcome
                         .tally
-                        .handled(&current.message_type, current.version);
+                        .handled(current.message_type.clone(), current.version);
                 }
                 outcome.confirms.extend(job.current.confirm.take());
             } else {

@@ -136,11 +136,11 @@ async fn a_dead_letter_holds_the_record_byte_for_byte_and_can_be_sent_again() {
         written.parse::<jiff::Timestamp>().unwrap();
     }
 
-    // Nobody takes a dead letter for the message in it; and what is in it can be sent as it was.
+    // Nobody takes a dead letter for the message in it; and what is in it can be sent as it was. Nothing of them is parked.
     let reading = Consumer::new(Log::new(bed.log.clone()).source(DEAD))
         .group("dead")
         .on_unknown_format(logpipe::Policy::Skip)
-        .dead_letter(DEAD)
+        .dead_letter(STREAM)
         .on(async |_: Note, _: &mut Cx| Ok(()));
     let read = shared::run(reading).await;
     assert_eq!((read.handled, read.skipped, read.parked), (0, 3, 0));

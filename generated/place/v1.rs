@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d3e3f2c6ed395b0cd5b4e50d 11069fcc9e6cad1860709c68
+// digest: 085a117d3c49dd331fc0f671 11069fcc9e6cad1860709c68
 
 //! `place`, version 1.
 

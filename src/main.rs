@@ -13,6 +13,9 @@ use logpipe::{Error, Log, Outcome, Result, Service, shutdown_signal};
 
 use nouns::journal::{self, Counts};
 use nouns::samples::Samples;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// An example service: people, places, things and orders, from schema files to SQLite.
 ///
@@ -63,25 +66,41 @@ const IDLE: Duration = Duration::from_millis(300);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Each consumer says at its start what it promises, and whoever waits says for what.
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,logpipe=info".into());
-    let says = |name| std::env::var_os(name).unwrap_or_default();
-    let coloured =
-        io::stderr().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb";
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        // Where nobody reads, it would complain to nobody, and panic.
-        .log_internal_errors(false)
-        .with_ansi(coloured)
-        .init();
-    match run(Arguments::parse()).await {
+    let outcome = match log_to_stderr() {
+        Ok(()) => run(Arguments::parse()).await,
+        Err(failure) => Err(failure),
+    };
+    match outcome {
         Ok(code) => code,
         Err(failure) => {
             say(&failure.why);
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The service's own log goes to stderr: warnings, and what logpipe says, unless RUST_LOG asks for something else.
+fn log_to_stderr() -> Result<(), Failure> {
+    // Each consumer says at its start what it promises, and whoever waits says for what.
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,logpipe=info".into());
+    let filter = asked.parse::<Targets>().map_err(|error| {
+        Failure::usage(format_args!(
+            "RUST_LOG: {error}; write levels and targets, such as `warn,logpipe=debug`"
+        ))
+    })?;
+    let says = |name| std::env::var_os(name).unwrap_or_default();
+    let coloured =
+        io::stderr().is_terminal() && says("NO_COLOR").is_empty() && says("TERM") != "dumb";
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(io::stderr)
+        // Where nobody reads, it would complain to nobody, and panic.
+        .log_internal_errors(false)
+        .with_ansi(coloured)
+        .finish()
+        .with(filter)
+        .init();
+    Ok(())
 }
 
 /// Why the service ended early, and with which status.

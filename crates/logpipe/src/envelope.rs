@@ -107,7 +107,21 @@ pub fn seal<M: Message>(
     message: &M,
     producer_id: &str,
 ) -> Result<Vec<u8>, Invalid> {
-    put(format, M::TYPE, M::VERSION, message, producer_id)
+    let mut out = Vec::with_capacity(ROOM);
+    seal_into(&mut out, format, message, producer_id)?;
+    Ok(out)
+}
+
+/// As [`seal`], behind what `out` holds already; of a message that is refused, nothing is left in it.
+pub(crate) fn seal_into<M: Message>(
+    out: &mut Vec<u8>,
+    format: Format,
+    message: &M,
+    producer_id: &str,
+) -> Result<(), Invalid> {
+    let start = out.len();
+    let put = put(out, format, M::TYPE, M::VERSION, message, producer_id);
+    put.inspect_err(|_| out.truncate(start))
 }
 
 /// Writes a record's value, as [`seal`], for a program without the message's type. It says of the message what it likes:
@@ -119,42 +133,50 @@ pub fn seal_value(
     message: &Value,
     producer_id: &str,
 ) -> Result<Vec<u8>, Invalid> {
-    put(format, message_type, version, message, producer_id)
+    let mut out = Vec::with_capacity(ROOM);
+    put(
+        &mut out,
+        format,
+        message_type,
+        version,
+        message,
+        producer_id,
+    )?;
+    Ok(out)
 }
+
+/// Room for a small message, so that it grows no more than once or twice.
+const ROOM: usize = 256;
 
 #[inline]
 fn put<M: Encodings>(
+    out: &mut Vec<u8>,
     format: Format,
     message_type: &str,
     version: u32,
     message: &M,
     producer_id: &str,
-) -> Result<Vec<u8>, Invalid> {
-    /// Room for a small message, so that it grows no more than once or twice.
-    const ROOM: usize = 256;
-    let mut out = Vec::with_capacity(ROOM);
+) -> Result<(), Invalid> {
     out.extend_from_slice(format.code().as_bytes());
     out.push(b':');
     match format {
         #[cfg(feature = "json")]
         Format::Json => {
-            let mut writer = JsonWriter::new(&mut out);
-            let mut object = writer.object(0)?;
-            writer.member(&mut object, "type")?;
-            writer.string(message_type)?;
-            writer.member(&mut object, "version")?;
-            writer.integer(version.into())?;
-            writer.member(&mut object, "message")?;
-            Encode::<Json>::encode(message, &mut writer)?;
+            out.extend_from_slice(TYPE);
+            JsonWriter::new(out).string(message_type)?;
+            out.extend_from_slice(VERSION);
+            JsonWriter::new(out).integer(version.into())?;
+            out.extend_from_slice(MESSAGE);
+            Encode::<Json>::encode(message, &mut JsonWriter::within(out, 1))?;
             if !producer_id.is_empty() {
-                writer.member(&mut object, "producer")?;
-                writer.string(producer_id)?;
+                out.extend_from_slice(b",\"producer\":");
+                JsonWriter::new(out).string(producer_id)?;
             }
-            writer.end_object(object)?;
+            out.push(b'}');
         }
         #[cfg(feature = "msgpack")]
         Format::MsgPack => {
-            let mut writer = MsgPackWriter::new(&mut out);
+            let mut writer = MsgPackWriter::new(out);
             writer.object(3 + usize::from(!producer_id.is_empty()))?;
             writer.string("type")?;
             writer.string(message_type)?;
@@ -168,7 +190,7 @@ fn put<M: Encodings>(
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 impl<'a> Body<'a> {
@@ -435,27 +457,35 @@ fn json_head(text: &str) -> Option<Head<'_>> {
     })
 }
 
+// The parts of a head in canonical form, around type and version.
+#[cfg(feature = "json")]
+const TYPE: &[u8] = b"{\"type\":";
+#[cfg(feature = "json")]
+const VERSION: &[u8] = b",\"version\":";
+#[cfg(feature = "json")]
+const MESSAGE: &[u8] = b",\"message\":";
+
 /// Where the type stands, the version, and where the message begins.
 #[cfg(feature = "json")]
 #[inline]
 fn canonical(text: &[u8]) -> Option<(Range<usize>, u32, usize)> {
-    const TYPE: &[u8] = b"{\"type\":\"";
-    let rest = text.strip_prefix(TYPE)?;
+    let rest = text.strip_prefix(TYPE)?.strip_prefix(b"\"")?;
     let length = rest
         .iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-    let rest = rest[length..].strip_prefix(b"\",\"version\":")?;
+    let rest = rest[length..].strip_prefix(b"\"")?.strip_prefix(VERSION)?;
     let digits = rest
         .iter()
         .take(10)
         .take_while(|byte| byte.is_ascii_digit());
     let (version, rest) = rest.split_at(digits.count());
-    let rest = rest.strip_prefix(b",\"message\":")?;
+    let rest = rest.strip_prefix(MESSAGE)?;
     if version.starts_with(b"0") {
         return None;
     }
     let version = std::str::from_utf8(version).ok()?.parse().ok()?;
-    let message_type = TYPE.len()..TYPE.len() + length;
+    let start = TYPE.len() + 1;
+    let message_type = start..start + length;
     Some((message_type, version, text.len() - rest.len()))
 }
 

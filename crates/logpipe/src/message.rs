@@ -174,7 +174,7 @@ macro_rules! displayed {
     )* };
 }
 
-displayed!(u8 u16 u32 u64 i8 i16 i32 i64 Uuid std::net::Ipv4Addr std::net::Ipv6Addr crate::types::Time crate::types::Duration);
+displayed!(u8 u16 u32 u64 i8 i16 i32 i64 std::net::Ipv4Addr std::net::Ipv6Addr crate::types::Time crate::types::Duration);
 
 macro_rules! spelled {
     ($($type:ty)*) => { $(
@@ -198,6 +198,18 @@ impl Key for f64 {
     fn key(&self) -> Option<Cow<'_, [u8]>> {
         let text = crate::codec::FloatText::of(*self)?;
         Some(Cow::Owned(text.as_str().as_bytes().to_vec()))
+    }
+}
+
+impl Key for Uuid {
+    fn key(&self) -> Option<Cow<'_, [u8]>> {
+        let mut text = Self::encode_buffer();
+        Some(Cow::Owned(
+            self.as_hyphenated()
+                .encode_lower(&mut text)
+                .as_bytes()
+                .to_vec(),
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sending: a typed message becomes a record of a topic.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +21,10 @@ const BATCH_RECORDS: usize = 1_000;
 /// Bytes of such a batch, as soon as they are passed.
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches that may wait for their acknowledgement at the same time.
-const BATCHES_IN_FLIGHT: usize = 4;
+const BATCHES_IN_FLIGHT: usize = 64;
+
+/// Room for a small message and its key, so that one allocation will do.
+const ROOM: usize = 256;
 
 /// Writes messages to one topic. Clones share it.
 ///
@@ -79,7 +83,8 @@ impl Producer {
         let mut batch = Batch::default();
         let mut in_flight = FuturesOrdered::new();
         for message in messages {
-            batch.push(self.record(message));
+            let refused = self.write(message, &mut batch.content);
+            batch.push(refused);
             if batch.is_full() {
                 in_flight.push_back(std::mem::take(&mut batch).send(&*self.sink));
             }
@@ -134,13 +139,39 @@ impl Producer {
     }
 
     fn record<M: Message>(&self, message: &M) -> Result<NewRecord, SendError> {
-        let value = envelope::seal(self.format, message, &self.id)?;
-        Ok(NewRecord {
-            key: message.key().map(|key| Bytes::copy_from_slice(&key)),
-            headers: Vec::new(),
-            value: Some(value.into()),
-            timestamp: None,
+        let mut out = Vec::with_capacity(ROOM);
+        let written = self.write(message, &mut out)?;
+        Ok(written.record(&out.into()))
+    }
+
+    /// Writes a message and its key behind what `out` holds already.
+    fn write<M: Message>(&self, message: &M, out: &mut Vec<u8>) -> Result<Written, SendError> {
+        let start = out.len();
+        envelope::seal_into(out, self.format, message, &self.id)?;
+        let end = out.len();
+        let key = message.key();
+        out.extend_from_slice(key.as_deref().unwrap_or_default());
+        Ok(Written {
+            value: start..end,
+            key: key.map(|_| end..out.len()),
         })
+    }
+}
+
+/// Where a record's parts stand in a buffer.
+struct Written {
+    value: Range<usize>,
+    key: Option<Range<usize>>,
+}
+
+impl Written {
+    fn record(self, of: &Bytes) -> NewRecord {
+        NewRecord {
+            key: self.key.map(|key| of.slice(key)),
+            headers: Vec::new(),
+            value: Some(of.slice(self.value)),
+            timestamp: None,
+        }
     }
 }
 
@@ -187,41 +218,50 @@ fn one(
 /// Messages that go out together, among them those that could not be encoded: their results keep their places.
 #[derive(Default)]
 struct Batch {
-    records: Vec<NewRecord>,
-    bytes: usize,
-    /// For each message: its error, or `None` for the next of `records`.
-    refused: Vec<Option<SendError>>,
+    /// All records' parts: one allocation for the batch.
+    content: Vec<u8>,
+    written: Vec<Written>,
+    /// Places in the batch, ascending, and why nothing was written there.
+    refused: Vec<(usize, SendError)>,
 }
 
 impl Batch {
-    fn push(&mut self, record: Result<NewRecord, SendError>) {
-        match record {
-            Ok(record) => {
-                self.bytes += record.value.as_ref().map_or(0, Bytes::len);
-                self.records.push(record);
-                self.refused.push(None);
-            }
-            Err(error) => self.refused.push(Some(error)),
+    fn len(&self) -> usize {
+        self.written.len() + self.refused.len()
+    }
+
+    fn push(&mut self, written: Result<Written, SendError>) {
+        match written {
+            Ok(written) => self.written.push(written),
+            Err(error) => self.refused.push((self.len(), error)),
         }
     }
 
     fn is_full(&self) -> bool {
-        self.refused.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES
+        self.len() >= BATCH_RECORDS || self.content.len() >= BATCH_BYTES
     }
 
     fn send(
         self,
         sink: &dyn Sink,
     ) -> impl Future<Output = Vec<Result<Sent, SendError>>> + Send + use<> {
-        let sent = sink.send(self.records);
+        let content = Bytes::from(self.content);
+        let records = self.written.into_iter();
+        let records: Vec<_> = records.map(|written| written.record(&content)).collect();
+        let count = records.len();
+        let sent = sink.send(records);
         async move {
-            let mut sent = sent.await.into_iter();
-            let lost = || SendError::MaybeWritten(crate::Error::msg("the log gave no result"));
-            let result = |refused: Option<SendError>| match refused {
-                Some(error) => Err(error),
-                None => sent.next().unwrap_or_else(|| Err(lost())),
+            let mut results = sent.await;
+            let lost = || {
+                Err(SendError::MaybeWritten(crate::Error::msg(
+                    "the log gave no result",
+                )))
             };
-            self.refused.into_iter().map(result).collect()
+            results.resize_with(count, lost);
+            for (place, error) in self.refused {
+                results.insert(place, Err(error));
+            }
+            results
         }
     }
 }

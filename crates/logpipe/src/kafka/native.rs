@@ -1,8 +1,8 @@
 //! What does librdkafka offer that rust-rdkafka has no safe name for? The only `unsafe` of the Kafka backend.
 //!
-//! Four things: reading a partition in batches ([`Fetching`]), the questions of the administration that the safe client
+//! Five things: reading a partition in batches ([`Fetching`]), the questions of the administration that the safe client
 //! lacks ([`topics`], [`offsets`], [`alter_offsets`]), commits that are handed over in one place and awaited in another
-//! ([`commit`]), and what a failed write may have left behind ([`may_be_written`]).
+//! ([`commit`]), writing in batches ([`produce`]), and what a failed write may have left behind ([`may_be_written`]).
 //!
 //! The proofs lean on few facts, all of them librdkafka's documented contract:
 //!
@@ -25,13 +25,17 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::util::IntoOpaque;
 use tokio::sync::Notify;
 
 use super::client::Client;
+use crate::sink::NewRecord;
 
 /// A code of librdkafka, and what it said beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -719,6 +723,71 @@ impl Committing {
 }
 
 // Writing.
+
+/// `RD_KAFKA_PARTITION_UA`, a macro: the partitioner says where a record goes.
+const UNASSIGNED: i32 = -1;
+
+/// Hands records of one topic over, in order, each with what its report will be delivered to; headers and times are not.
+/// What was refused comes back with its place: once there is no room, all that follow.
+pub(super) fn produce<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    topic: &str,
+    records: &[NewRecord],
+    deliveries: impl Iterator<Item = C::DeliveryOpaque>,
+) -> Vec<(usize, C::DeliveryOpaque, RDKafkaErrorCode)> {
+    let Ok(name) = CString::new(topic) else {
+        let refused = RDKafkaErrorCode::InvalidTopic;
+        let refused = deliveries
+            .enumerate()
+            .map(|(place, delivery)| (place, delivery, refused));
+        return refused.collect();
+    };
+    let lend = |part: &Option<Bytes>| match part {
+        Some(bytes) => (bytes.as_ptr().cast_mut().cast(), bytes.len()),
+        None => (ptr::null_mut(), 0),
+    };
+    let messages = records.iter().zip(deliveries).map(|(record, delivery)| {
+        let ((payload, len), (key, key_len)) = (lend(&record.value), lend(&record.key));
+        c::rd_kafka_message_t {
+            err: OK,
+            rkt: ptr::null_mut(),
+            partition: UNASSIGNED,
+            payload,
+            len,
+            key,
+            key_len,
+            offset: 0,
+            _private: delivery.into_ptr(),
+        }
+    });
+    let mut messages: Vec<_> = messages.collect();
+    let count = i32::try_from(messages.len()).expect("a batch is far smaller");
+    // SAFETY: the client is alive, the name is a C string, and null stands for the client's configuration of topics. The
+    // array holds `count` messages whose parts live during the call, which copies them as the flag says, and only reads.
+    unsafe {
+        let client = producer.client().native_ptr();
+        let topic = c::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut());
+        if topic.is_null() {
+            let failed = c::rd_kafka_last_error();
+            messages.iter_mut().for_each(|message| message.err = failed);
+        } else {
+            let copied = c::RD_KAFKA_MSG_F_COPY;
+            c::rd_kafka_produce_batch(topic, UNASSIGNED, copied, messages.as_mut_ptr(), count);
+            c::rd_kafka_topic_destroy(topic);
+        }
+    }
+    let refused = messages
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| message.err != OK);
+    refused
+        .map(|(place, message)| {
+            // SAFETY: made by `into_ptr` above; a message with an error was not taken, and gets no report.
+            let delivery = unsafe { C::DeliveryOpaque::from_ptr(message._private) };
+            (place, delivery, message.err.into())
+        })
+        .collect()
+}
 
 /// Whether a message whose delivery failed may be in the log all the same.
 pub(super) fn may_be_written(message: &BorrowedMessage<'_>) -> bool {

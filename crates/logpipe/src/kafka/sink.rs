@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What may wait for room; beyond it sends are refused.
 const QUEUE_BYTES: usize = 64 << 20;
 
+/// Records that are taken out of that queue at a time.
+const AT_ONCE: usize = 1_000;
+
 /// Writes to a cluster.
 pub(super) struct Writer {
     settings: Settings,
@@ -61,13 +64,6 @@ struct State {
     bytes: usize,
 }
 
-impl State {
-    fn wait_at_the_end(&mut self, waiting: Waiting) {
-        self.bytes += size(&waiting.record);
-        self.overflow.push_back(waiting);
-    }
-}
-
 fn size(record: &NewRecord) -> usize {
     let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
     let headers = record.headers.iter();
@@ -82,7 +78,6 @@ struct Writing {
 }
 
 struct Waiting {
-    topic: Arc<str>,
     record: NewRecord,
     delivery: Box<Delivery>,
 }
@@ -115,31 +110,39 @@ impl Batch {
             .expect("nothing panics while it holds results")
     }
 
-    fn lane(&self, partition: i32) -> LaneId {
+    fn settle(&self, index: usize, result: Result<(i32, i64), SendError>) {
         let mut results = self.results();
-        if let Some((_, lane)) = results.lanes.iter().find(|(of, _)| *of == partition) {
-            return lane.clone();
-        }
-        let lane = LaneId::new(&*self.topic, partition.to_string());
-        results.lanes.push((partition, lane.clone()));
-        lane
-    }
-
-    fn settle(&self, index: usize, result: Result<Sent, SendError>) {
-        let mut results = self.results();
+        let result = result.map(|(partition, offset)| Sent {
+            lane: results.lane(&self.topic, partition),
+            position: u64::try_from(offset).unwrap_or(0).into(),
+        });
         results.results[index] = Some(result);
         results.missing -= 1;
-        if results.missing == 0
-            && let Some(done) = results.done.take()
-        {
-            let all = std::mem::take(&mut results.results);
+        if results.missing > 0 {
+            return;
+        }
+        let all = std::mem::take(&mut results.results);
+        let done = results.done.take();
+        drop(results);
+        let count = all.len();
+        if let Some(done) = done {
             // An error says that nobody waits.
             let _ = done.send(all.into_iter().flatten().collect());
         }
-        drop(results);
-        if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.open.count.fetch_sub(count, Ordering::AcqRel) == count {
             self.open.done.notify_waiters();
         }
+    }
+}
+
+impl Results {
+    fn lane(&mut self, topic: &str, partition: i32) -> LaneId {
+        if let Some((_, lane)) = self.lanes.iter().find(|(of, _)| *of == partition) {
+            return lane.clone();
+        }
+        let lane = LaneId::new(topic, partition.to_string());
+        self.lanes.push((partition, lane.clone()));
+        lane
     }
 }
 
@@ -171,10 +174,7 @@ impl ProducerContext for Context {
 
     fn delivery(&self, delivered: &DeliveryResult<'_>, delivery: Box<Delivery>) {
         let result = match delivered {
-            Ok(message) => Ok(Sent {
-                lane: delivery.batch.lane(message.partition()),
-                position: u64::try_from(message.offset()).unwrap_or(0).into(),
-            }),
+            Ok(message) => Ok((message.partition(), message.offset())),
             Err((error, message)) => {
                 let failed = Failed::from(error.clone());
                 if failed.code == Code::Fatal {
@@ -254,20 +254,23 @@ impl Writer {
                 lanes: Vec::new(),
             }),
         });
-        for (index, record) in records.into_iter().enumerate() {
-            let waiting = Waiting {
-                topic: topic.clone(),
+        let mut waiting = records
+            .into_iter()
+            .enumerate()
+            .map(|(index, record)| Waiting {
                 record,
                 delivery: Box::new(Delivery {
                     batch: batch.clone(),
                     index,
                 }),
-            };
-            if !state.overflow.is_empty() {
-                state.wait_at_the_end(waiting);
-            } else if let Some(waiting) = state.producer.hand_over(waiting) {
-                state.wait_at_the_end(waiting);
-            }
+            })
+            .collect();
+        if state.overflow.is_empty() {
+            waiting = state.producer.hand_over(waiting);
+        }
+        for waiting in waiting {
+            state.bytes += size(&waiting.record);
+            state.overflow.push_back(waiting);
         }
         results
     }
@@ -275,13 +278,22 @@ impl Writer {
     /// Hands over what waited, as far as there is room.
     fn refill(&self) {
         let mut state = self.state();
-        while let Some(waiting) = state.overflow.pop_front() {
-            let size = size(&waiting.record);
-            if let Some(waiting) = state.producer.hand_over(waiting) {
+        while !state.overflow.is_empty() {
+            let some = state.overflow.len().min(AT_ONCE);
+            let some: Vec<_> = state.overflow.drain(..some).collect();
+            state.bytes -= some
+                .iter()
+                .map(|waiting| size(&waiting.record))
+                .sum::<usize>();
+            let left = state.producer.hand_over(some);
+            let is_full = !left.is_empty();
+            for waiting in left.into_iter().rev() {
+                state.bytes += size(&waiting.record);
                 state.overflow.push_front(waiting);
+            }
+            if is_full {
                 return;
             }
-            state.bytes -= size;
         }
     }
 
@@ -315,13 +327,50 @@ impl Writing {
         }))
     }
 
-    /// Hands a record to the producer; it comes back where there is no room for it now.
-    fn hand_over(&self, waiting: Waiting) -> Option<Waiting> {
-        let Waiting {
-            topic,
-            record,
-            delivery,
-        } = waiting;
+    /// Hands records to the producer, in order; those come back for which there is no room now.
+    fn hand_over(&self, records: Vec<Waiting>) -> Vec<Waiting> {
+        let Some(first) = records.first() else {
+            return records;
+        };
+        let topic = first.delivery.batch.topic.clone();
+        let is_plain = |waiting: &Waiting| {
+            waiting.record.headers.is_empty()
+                && waiting.record.timestamp.is_none()
+                && waiting.delivery.batch.topic == topic
+        };
+        if records.iter().all(is_plain) {
+            return self.hand_over_together(&topic, records);
+        }
+        let mut records = records.into_iter();
+        let full = records
+            .by_ref()
+            .find_map(|waiting| self.hand_over_one(waiting));
+        full.into_iter().chain(records).collect()
+    }
+
+    /// Hands over records of one topic without headers and times: nearly all are.
+    fn hand_over_together(&self, topic: &str, records: Vec<Waiting>) -> Vec<Waiting> {
+        let (records, deliveries): (Vec<_>, Vec<_>) = records
+            .into_iter()
+            .map(|waiting| (waiting.record, waiting.delivery))
+            .unzip();
+        let refused = native::produce(&self.producer, topic, &records, deliveries.into_iter());
+        let mut left = Vec::new();
+        for (place, delivery, code) in refused {
+            match code {
+                Code::QueueFull => left.push(Waiting {
+                    record: records[place].clone(),
+                    delivery,
+                }),
+                code => self.refuse(&delivery, &Failed::code(code)),
+            }
+        }
+        left
+    }
+
+    fn hand_over_one(&self, waiting: Waiting) -> Option<Waiting> {
+        let Waiting { record, delivery } = waiting;
+        let topic = delivery.batch.topic.clone();
         let mut base = BaseRecord::<[u8], [u8], Box<Delivery>>::with_opaque_to(&topic, delivery);
         base.key = record.key.as_deref();
         base.payload = record.value.as_deref();
@@ -339,23 +388,24 @@ impl Writing {
             Ok(()) => return None,
             Err((error, base)) => (error, base.delivery_opaque),
         };
-        let failed = Failed::from(error);
-        if failed.code == Code::QueueFull {
-            return Some(Waiting {
-                topic,
-                record,
-                delivery,
-            });
+        match Failed::from(error) {
+            failed if failed.code == Code::QueueFull => Some(Waiting { record, delivery }),
+            failed => {
+                self.refuse(&delivery, &failed);
+                None
+            }
         }
+    }
+
+    fn refuse(&self, delivery: &Delivery, failed: &Failed) {
         if failed.code == Code::Fatal {
             self.context().is_lost.store(true, Ordering::Release);
         }
-        let error = trouble::error(&failed, &self.context().ear)
+        let topic = &delivery.batch.topic;
+        let error = trouble::error(failed, &self.context().ear)
             .context(format!("writing to topic {topic}"));
-        delivery
-            .batch
-            .settle(delivery.index, Err(SendError::NotWritten(error)));
-        None
+        let refused = Err(SendError::NotWritten(error));
+        delivery.batch.settle(delivery.index, refused);
     }
 
     fn context(&self) -> &Context {

@@ -2,7 +2,7 @@
 
 use super::super::{DEPTH_MAX, Fault, FloatText, Reader, Writer, not_finite};
 use super::JsonReader;
-use super::scan::{LINE_LEAD, find};
+use super::scan::{LINE_LEAD, find, is_plain};
 use crate::types::Number;
 
 /// Writes JSON text behind what a buffer holds already.
@@ -125,6 +125,8 @@ impl Writer for JsonWriter<'_> {
         self.open(b'{')
     }
 
+    /// Inlined, for the name is nearly always a constant: what has to be escaped in it is then known to the compiler.
+    #[inline]
     fn member(&mut self, object: &mut JsonOpen, name: &str) -> Result<(), Fault> {
         self.comma(object);
         quote(self.out, name);
@@ -153,11 +155,21 @@ impl Writer for JsonWriter<'_> {
 }
 
 /// A string in quotes.
+#[inline]
 fn quote(out: &mut Vec<u8>, text: &str) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    match is_plain(bytes) {
+        true => out.extend_from_slice(bytes),
+        false => escape(out, bytes),
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
     let (mut plain, mut at) = (0, find::<true>(bytes, 0));
     while let Some(&byte) = bytes.get(at) {
         let rest = &bytes[at..];
@@ -193,5 +205,4 @@ fn quote(out: &mut Vec<u8>, text: &str) {
         at = find::<true>(bytes, plain);
     }
     out.extend_from_slice(&bytes[plain..]);
-    out.push(b'"');
 }

@@ -18,7 +18,7 @@ use logpipe_servers::faulty::{Opening, REGION};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::effects::{self, Effects, assert_each_once_in_order, settled};
-use crate::shared::{self, Note, PATIENCE};
+use crate::shared::{self, Note, PATIENCE, drained};
 use crate::{Bed, GROUP, STREAM, soon};
 
 const ENDPOINT: &str = "LOGPIPE_TEST_ENDPOINT";
@@ -253,7 +253,8 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
     .await;
     // Whatever would be handled twice has been by the time that everybody has left.
     for process in processes.into_values() {
-        end(process).await;
+        process.signal("TERM").unwrap();
+        drained(process).await;
     }
     let journal = effects.all().await;
     assert_each_once_in_order(&journal, sent.len() as i64);
@@ -280,20 +281,6 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
             before.last() < after.first(),
             "an effect of {child} came before one of {parent}"
         );
-    }
-}
-
-/// SIGTERM, and the status 0 of a process that has drained.
-async fn end(mut process: Process) {
-    process.signal("TERM").unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = process.ended().unwrap() {
-            assert!(status.success(), "{status}");
-            return;
-        }
-        assert!(Instant::now() < deadline, "it does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -329,7 +316,7 @@ async fn a_process_that_is_told_to_end_in_a_split_leaves_exactly_what_it_handled
         }
     };
     tokio::select! {
-        () = end(process) => {}
+        () = drained(process) => {}
         () = admitting => panic!("the server is gone"),
     }
     let sent = sending.stop().await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use logpipe::{Consumer, Error, Monitor, Outcome, Service, Store};
+use logpipe_servers::Process;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -123,5 +124,18 @@ async fn end(task: JoinHandle<Result<Outcome, Error>>) -> Outcome {
     match tokio::time::timeout(PATIENCE, task).await {
         Ok(ended) => ended.unwrap().unwrap(),
         Err(_) => panic!("the consumer did not end"),
+    }
+}
+
+/// Waits for the status 0 of a process that was told to end.
+pub async fn drained(mut process: Process) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = process.ended().unwrap() {
+            assert!(status.success(), "{status}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

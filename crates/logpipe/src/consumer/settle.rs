@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::Shared;
 use super::dead_letter::Letter;
@@ -19,6 +18,23 @@ use crate::policy::Policy;
 use crate::record::Position;
 use crate::store::{self, Park, ParkedCount, Reason};
 use crate::{Error, Rejected, Result, Store};
+
+/// Says what becomes of a record that was not handled, and why.
+macro_rules! tell {
+    ($level:ident, $current:expr, $reason:expr, $what:literal) => {
+        tracing::$level!(
+            topic = $current.record.lane.topic(),
+            lane = $current.record.lane.shard(),
+            position = %$current.record.position,
+            r#type = &*$current.message_type,
+            version = $current.version,
+            attempt = $current.attempt,
+            reason = $reason.kind,
+            concat!($what, ": {}"),
+            $reason.text
+        )
+    };
+}
 
 /// A lane that reached a cap looks again.
 pub(super) const RECHECK: Duration = Duration::from_secs(10);
@@ -182,7 +198,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 Fate::Back
             }
             Verdict::DeadLetter(letter) if letter.is_written => {
-                tell(&job.current, &letter.reason);
+                tell!(info, job.current, letter.reason, "parked");
                 self.outcome.tally.parked += 1;
                 Fate::Settled
             }
@@ -244,7 +260,6 @@ impl<'a, S: Store> Settling<'a, S> {
         rejected: Option<&Rejected>,
     ) -> Fate {
         let record = &job.current.record;
-        let (topic, lane) = (record.lane.topic(), record.lane.shard());
         let position = &record.position;
         match policy {
             Policy::Park => {
@@ -262,18 +277,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 }
             }
             Policy::Skip => {
-                let current = &job.current;
-                warn!(
-                    topic,
-                    lane,
-                    %position,
-                    r#type = &*current.message_type,
-                    version = current.version,
-                    attempt = current.attempt,
-                    reason = reason.kind,
-                    "skipped, as its policy says: {}",
-                    reason.text
-                );
+                tell!(warn, job.current, reason, "skipped, as its policy says");
                 self.outcome.tally.skipped += 1;
                 Fate::Settled
             }
@@ -339,17 +343,7 @@ impl<'a, S: Store> Settling<'a, S> {
         let (_, first) = lane.attempts(job.seq);
         let since = first.map_or_else(Default::default, |first| self.now - first);
         let delay = self.shared.settings.retry.next(current.attempt, since)?;
-        warn!(
-            topic = current.record.lane.topic(),
-            lane = current.record.lane.shard(),
-            position = %current.record.position,
-            r#type = &*current.message_type,
-            version = current.version,
-            attempt = current.attempt,
-            reason = reason.kind,
-            "failed, to be tried again: {}",
-            reason.text
-        );
+        tell!(warn, current, reason, "failed, to be tried again");
         Some(Fate::Retry {
             due: self.now + delay,
         })
@@ -404,7 +398,8 @@ impl<'a, S: Store> Settling<'a, S> {
         self.outcome.tally.parked += self.parks.len() as u64;
         let entries = &self.entries;
         let parks = self.parks.drain(..).map(|parking| {
-            tell(&entries[parking.entry].job.current, &parking.park.reason);
+            let current = &entries[parking.entry].job.current;
+            tell!(info, current, parking.park.reason, "parked");
             parking.park
         });
         parks.collect()
@@ -505,21 +500,6 @@ impl<'a, S: Store> Settling<'a, S> {
         self.shared.breaker.settled(self.recent);
         outcome
     }
-}
-
-/// Says that a record is parked.
-fn tell(current: &Current, reason: &Reason) {
-    info!(
-        topic = current.record.lane.topic(),
-        lane = current.record.lane.shard(),
-        position = %current.record.position,
-        r#type = &*current.message_type,
-        version = current.version,
-        attempt = current.attempt,
-        reason = reason.kind,
-        "parked: {}",
-        reason.text
-    );
 }
 
 /// The lane does not go on from this record; of several, from the first.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 use crate::{Error, Result};
@@ -16,8 +17,10 @@ pub fn folder() -> PathBuf {
 }
 
 /// A prepared folder under [`folder`]: made by `prepare` in a folder beside it and then renamed, so that it is whole or not
-/// there. Whoever comes second uses what is there.
+/// there. Whoever comes second uses what is there, and waits for it within a process.
 pub fn prepared(name: &str, prepare: impl FnOnce(&Path) -> Result) -> Result<PathBuf> {
+    static PREPARING: Mutex<()> = Mutex::new(());
+    let _preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = folder().join(name);
     if ready.is_dir() {
         return Ok(ready);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::consumer::run::Run;
 use crate::deliveries::{Answer, Offer};
-use crate::record::{LaneId, Position, Record};
+use crate::record::{Headers, LaneId, Position, Record};
 use crate::store::Broker;
 use crate::{Failure, Message, Result, Store, Transactional, Versions, envelope};
 
@@ -75,7 +75,7 @@ impl Current {
                 position: Position::from(0),
                 timestamp: None,
                 key: None,
-                headers: Vec::new(),
+                headers: Headers::default(),
                 value: None,
             }),
             message_type: Cow::Borrowed(""),

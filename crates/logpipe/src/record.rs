@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -206,6 +207,97 @@ pub struct Header {
     pub value: Bytes,
 }
 
+/// The headers of a record: a slice of [`Header`], in the order of the log.
+///
+/// A log may put reading them off until they are first looked at.
+pub struct Headers(State);
+
+enum State {
+    Read(Vec<Header>),
+    #[cfg(feature = "kafka")]
+    Unread {
+        of: Arc<dyn Unread>,
+        place: usize,
+    },
+}
+
+/// Headers of several records, to be read when somebody asks.
+#[cfg(feature = "kafka")]
+pub(crate) trait Unread: Send + Sync {
+    /// Those of one record.
+    fn read(&self, place: usize) -> &[Header];
+
+    /// Nobody will ask for those of this record any more.
+    fn forget(&self, place: usize);
+}
+
+impl Headers {
+    #[cfg(feature = "kafka")]
+    pub(crate) fn unread(of: Arc<dyn Unread>, place: usize) -> Self {
+        Self(State::Unread { of, place })
+    }
+
+    fn size(&self) -> usize {
+        match &self.0 {
+            State::Read(headers) => {
+                let sizes = headers.iter();
+                let sizes = sizes.map(|header| header.name.len() + header.value.len());
+                sizes.sum()
+            }
+            #[cfg(feature = "kafka")]
+            State::Unread { .. } => 0,
+        }
+    }
+}
+
+impl Deref for Headers {
+    type Target = [Header];
+
+    fn deref(&self) -> &[Header] {
+        match &self.0 {
+            State::Read(headers) => headers,
+            #[cfg(feature = "kafka")]
+            State::Unread { of, place } => of.read(*place),
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl Drop for Headers {
+    fn drop(&mut self) {
+        if let State::Unread { of, place } = &self.0 {
+            of.forget(*place);
+        }
+    }
+}
+
+/// A copy has been read.
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        self.to_vec().into()
+    }
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl From<Vec<Header>> for Headers {
+    fn from(headers: Vec<Header>) -> Self {
+        Self(State::Read(headers))
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Headers {}
+
 /// One record of a lane. Key and value never reach logs: it has no `Debug`.
 #[derive(Clone)]
 pub struct Record {
@@ -218,7 +310,7 @@ pub struct Record {
     /// What orders it: records of one key stay in order. `None` spreads.
     pub key: Option<Bytes>,
     /// In the order of the log.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
     /// The framed message; `None` is a tombstone.
     pub value: Option<Bytes>,
 }
@@ -233,15 +325,10 @@ impl Record {
             .map(|header| &header.value[..])
     }
 
-    /// Bytes that the record holds, for budgets.
+    /// Bytes that the record holds, for budgets; headers that nobody has read are none.
     pub fn size(&self) -> usize {
         let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|header| header.name.len() + header.value.len())
-            .sum();
-        bytes(&self.key) + bytes(&self.value) + headers
+        bytes(&self.key) + bytes(&self.value) + self.headers.size()
     }
 }
 

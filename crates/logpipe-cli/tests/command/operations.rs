@@ -89,7 +89,8 @@ fn parked(lane: &LaneId, position: u64, value: &[u8], kind: &str) -> Park {
             headers: vec![Header {
                 name: "h".into(),
                 value: Bytes::new(),
-            }],
+            }]
+            .into(),
             value: Some(Bytes::copy_from_slice(value)),
         },
         reason: Reason {

@@ -98,12 +98,12 @@ fn new_record(headers: bool, consumer: &str, record: Record, letter: Letter) -> 
         let written = timestamp.map(|time| ("logpipe-origin-timestamp", time.to_string()));
         return NewRecord {
             key: record.key,
-            headers: record.headers,
+            headers: record.headers.to_vec(),
             value: Some(framed(origin.into_iter().chain(written), record.value)),
             timestamp,
         };
     }
-    let mut headers = record.headers;
+    let mut headers = record.headers.to_vec();
     headers.extend(origin.map(|(name, value)| Header {
         name: name.into(),
         value: Bytes::from(value),

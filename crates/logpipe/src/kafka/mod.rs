@@ -15,6 +15,7 @@
 
 mod client;
 mod group;
+mod late;
 mod look;
 mod native;
 mod reader;

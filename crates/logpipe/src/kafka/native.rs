@@ -253,7 +253,7 @@ impl Fetching {
     }
 
     /// What waits in the queue, up to `max`.
-    pub(super) fn take(&mut self, max: usize) -> Batch<'_> {
+    pub(super) fn take(&mut self, max: usize) -> Batch {
         let mut messages: Vec<*mut c::rd_kafka_message_t> = Vec::with_capacity(max);
         // SAFETY: the queue is ours, and the array has room for `max` pointers.
         let count = unsafe {
@@ -264,7 +264,7 @@ impl Fetching {
         unsafe { messages.set_len(count) };
         Batch {
             messages,
-            _of: self,
+            _client: self.queue.client.clone(),
         }
     }
 
@@ -296,11 +296,14 @@ impl Drop for Fetching {
     }
 }
 
-/// Messages taken from a queue; freed with it.
-pub(super) struct Batch<'a> {
+/// Messages taken from a queue; freed with it, before the client.
+pub(super) struct Batch {
     messages: Vec<*mut c::rd_kafka_message_t>,
-    _of: &'a mut Fetching,
+    _client: Arc<Client>,
 }
+
+// SAFETY: messages may be used from any thread, by one at a time: a shared batch is not `Sync`.
+unsafe impl Send for Batch {}
 
 /// One of them.
 pub(super) enum Taken<'a> {
@@ -310,33 +313,53 @@ pub(super) enum Taken<'a> {
     Failed(Failed),
 }
 
-impl Batch<'_> {
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The record at this place, if it is one.
+    pub(super) fn message(&self, place: usize) -> Option<Message<'_>> {
+        match self.taken(place) {
+            Taken::Record(message) => Some(message),
+            Taken::End(_) | Taken::Failed(_) => None,
+        }
+    }
+
+    /// The records, with their places.
+    pub(super) fn messages(&self) -> impl Iterator<Item = (usize, Message<'_>)> {
+        (0..self.len()).filter_map(|place| Some((place, self.message(place)?)))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Taken<'_>> {
-        self.messages.iter().map(|&ptr| {
-            // SAFETY: the message is ours until the batch is dropped, which the lifetime holds.
-            let message = unsafe { &*ptr };
-            match message.err {
-                OK => Taken::Record(Message {
-                    declared: message,
-                    ptr,
-                }),
-                c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                    Taken::End(u64::try_from(message.offset).unwrap_or(0))
-                }
-                // SAFETY: the message is alive, and so is its text.
-                code => Taken::Failed(Failed {
-                    code: code.into(),
-                    said: unsafe { owned(c::rd_kafka_message_errstr(ptr)) },
-                }),
+        (0..self.len()).map(|place| self.taken(place))
+    }
+
+    fn taken(&self, place: usize) -> Taken<'_> {
+        let ptr = self.messages[place];
+        // SAFETY: the message is ours until the batch is dropped, which the lifetime holds.
+        let message = unsafe { &*ptr };
+        match message.err {
+            OK => Taken::Record(Message {
+                declared: message,
+                ptr,
+            }),
+            c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                Taken::End(u64::try_from(message.offset).unwrap_or(0))
             }
-        })
+            // SAFETY: the message is alive, and so is its text.
+            code => Taken::Failed(Failed {
+                code: code.into(),
+                said: unsafe { owned(c::rd_kafka_message_errstr(ptr)) },
+            }),
+        }
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for Batch {
     fn drop(&mut self) {
         for message in &self.messages {
-            // SAFETY: ours, and not used again.
+            // SAFETY: ours, and not used again; the client, which has to outlive it, is dropped after it.
             unsafe { c::rd_kafka_message_destroy(*message) };
         }
     }

@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::client::{Client, Ear};
+use super::late::Kept;
 use super::look::{self, Begin, Placed};
-use super::native::{Batch, Failed, Fetching, Message, Taken};
+use super::native::{Batch, Failed, Fetching, Taken};
 use super::settings::Settings;
 use super::trouble;
 use super::watch::{Watch, Watched};
 use crate::offsets::Offsets;
-use crate::record::{Header, LaneId, Record};
+use crate::record::{Headers, LaneId, Record};
 use crate::source::{Budget, Fetch, Fetched, GapKind, LaneReader};
 use crate::{Error, Result};
 
@@ -148,6 +149,7 @@ impl Readers {
             next: begin.offset,
             from: begin.from,
             pending: VecDeque::new(),
+            kept: Kept::default(),
             is_at_end: false,
             is_suspect: false,
             truncated: None,
@@ -204,6 +206,8 @@ pub(super) struct KafkaReader {
     from: Option<Timestamp>,
     /// Taken and not returned yet.
     pending: VecDeque<Record>,
+    /// What was taken last, for its headers.
+    kept: Kept,
     is_at_end: bool,
     /// Something happened to the log: it is looked at before anything else is read.
     is_suspect: bool,
@@ -242,6 +246,7 @@ impl KafkaReader {
             return Ok(());
         };
         let batch = started.fetching.take(max.min(BATCH));
+        let client = started.client.clone();
         let mut failed = None;
         let mut end = None;
         let mut last = None;
@@ -252,11 +257,9 @@ impl KafkaReader {
                 Taken::Failed(code) => failed = Some(code),
             }
         }
-        let from = self.from;
-        arena(&batch, &self.lane, from, &mut self.pending);
-        drop(batch);
+        self.copy(batch);
         if let Some(last) = last {
-            started.client.ear().is_well();
+            client.ear().is_well();
             self.is_at_end = false;
             self.next = self.next.max(last);
             if !self.pending.is_empty() {
@@ -266,17 +269,60 @@ impl KafkaReader {
         if let Some(end) = end
             && end >= self.next
         {
-            started.client.ear().is_well();
+            client.ear().is_well();
             // Behind the last record there may be marks of transactions, which are nobody's records.
             self.next = end;
             self.is_at_end = true;
         }
-        if last.is_some() && started.fetching.end() == Some(self.next) {
+        let started = self.started.as_ref();
+        if last.is_some() && started.and_then(|started| started.fetching.end()) == Some(self.next) {
             self.is_at_end = true;
         }
         match failed {
             Some(failed) => self.failed(&failed),
             None => Ok(()),
+        }
+    }
+
+    /// Copies the records of a batch: one allocation holds the bytes of all of them, but for their headers.
+    fn copy(&mut self, batch: Batch) {
+        let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+        let sizes = batch.messages();
+        let size = sizes
+            .map(|(_, message)| part(message.key()) + part(message.value()))
+            .sum();
+        let mut arena = BytesMut::with_capacity(size);
+        let mut copy = |bytes: &[u8]| -> Bytes {
+            arena.extend_from_slice(bytes);
+            arena.split().freeze()
+        };
+        let mut places = Vec::with_capacity(batch.len());
+        let first = self.pending.len();
+        self.pending.reserve(batch.len());
+        for (place, message) in batch.messages() {
+            let timestamp = message
+                .timestamp()
+                .and_then(|millis| Timestamp::from_millisecond(millis).ok());
+            if self.pending.is_empty() && self.from.is_some_and(|from| timestamp < Some(from)) {
+                continue;
+            }
+            places.push(place);
+            self.pending.push_back(Record {
+                lane: self.lane.clone(),
+                position: message.offset().into(),
+                timestamp,
+                key: message.key().map(&mut copy),
+                value: message.value().map(&mut copy),
+                headers: Headers::default(),
+            });
+        }
+        if places.is_empty() {
+            return;
+        }
+        let headers = self.kept.headers(batch, size);
+        let records = self.pending.range_mut(first..);
+        for (record, headers) in records.zip(places.into_iter().map(headers)) {
+            record.headers = headers;
         }
     }
 
@@ -463,54 +509,6 @@ impl LaneReader for KafkaReader {
                 }
             }
         })
-    }
-}
-
-/// Copies the records of a batch: one allocation holds the bytes of all of them, but for their headers.
-fn arena(
-    batch: &Batch<'_>,
-    lane: &LaneId,
-    from: Option<Timestamp>,
-    records: &mut VecDeque<Record>,
-) {
-    let messages = || {
-        batch.iter().filter_map(|taken| match taken {
-            Taken::Record(message) => Some(message),
-            Taken::End(_) | Taken::Failed(_) => None,
-        })
-    };
-    let size = |message: Message<'_>| {
-        let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        part(message.key()) + part(message.value())
-    };
-    let mut arena = BytesMut::with_capacity(messages().map(size).sum());
-    let mut copy = |bytes: &[u8]| -> Bytes {
-        arena.extend_from_slice(bytes);
-        arena.split().freeze()
-    };
-    records.reserve(messages().count());
-    for message in messages() {
-        let timestamp = message
-            .timestamp()
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok());
-        if from.is_some_and(|from| timestamp < Some(from)) && records.is_empty() {
-            continue;
-        }
-        records.push_back(Record {
-            lane: lane.clone(),
-            position: message.offset().into(),
-            timestamp,
-            key: message.key().map(&mut copy),
-            value: message.value().map(&mut copy),
-            // Not in the arena: to ask for their size as well takes longer than to copy the few there are.
-            headers: message
-                .headers()
-                .map(|(name, value)| Header {
-                    name: name.to_string_lossy().into_owned(),
-                    value: Bytes::copy_from_slice(value),
-                })
-                .collect(),
-        });
     }
 }
 

@@ -16,7 +16,7 @@ use super::client::{Class, Failed};
 use super::leases::Seen;
 use super::sink::UNKEYED;
 use super::streams::Streams;
-use crate::record::{Cursor, LaneId, Position, Record};
+use crate::record::{Cursor, Headers, LaneId, Position, Record};
 use crate::source::{Budget, Fetch, Fetched, Gap, GapKind, LaneReader, backoff};
 use crate::{Error, Result};
 
@@ -342,7 +342,7 @@ impl ShardReader {
                 .approximate_arrival_timestamp
                 .and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok()),
             key: key.map(Bytes::from),
-            headers: Vec::new(),
+            headers: Headers::default(),
             value: Some(Bytes::from(record.data.into_inner())),
         })
     }

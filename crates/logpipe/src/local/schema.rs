@@ -176,7 +176,7 @@ impl Batch {
                 position: parts.offset.into(),
                 timestamp: Timestamp::from_microsecond(parts.timestamp).ok(),
                 key: slice(parts.key),
-                headers,
+                headers: headers.into(),
                 value: slice(parts.value),
             })
         };

@@ -182,7 +182,7 @@ impl State {
             position: sent.position.clone(),
             timestamp: Some(stamp(&record, now)),
             key: record.key,
-            headers: record.headers,
+            headers: record.headers.into(),
             value: record.value,
         });
         lane.appended.send_replace(());

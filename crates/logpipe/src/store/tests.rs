@@ -29,7 +29,8 @@ fn record(position: u64, key: Option<&str>) -> Record {
         headers: vec![crate::record::Header {
             name: "trace".into(),
             value: vec![0, 255].into(),
-        }],
+        }]
+        .into(),
         value: Some(vec![0xff, 0x00, b'j'].into()),
     }
 }
@@ -230,7 +231,7 @@ async fn parked_records_keep_every_byte<S: Administration>(bench: Bench<S>) {
     let mut tombstone = park(3, Some(""), "Tombstone");
     tombstone.record.value = None;
     tombstone.record.timestamp = None;
-    tombstone.record.headers.clear();
+    tombstone.record.headers = Vec::new().into();
     tombstone.record.position = "4959:3".parse().unwrap();
     all.parked.push(tombstone);
     let expected: Vec<Park> = std::mem::take(&mut all.parked);

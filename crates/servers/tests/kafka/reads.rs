@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use logpipe::record::{Cursor, LaneId, Start};
 use logpipe::store::{Administration, Memory};
-use logpipe::{Broker, Consumer, Log};
+use logpipe::{Broker, Consumer, Error, Log};
 use logpipe_servers::kafka::{create_topic, shared};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
@@ -179,4 +179,55 @@ async fn a_handler_that_is_slower_than_the_group_waits_is_not_thrown_out() {
         lanes[0].epoch, 1,
         "nobody else has had the lane, not even itself again"
     );
+}
+
+/// Headers are read when somebody asks: here long after the client was given the record back.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_there_however_late_they_are_asked_for() {
+    const RECORDS: i64 = 5_000;
+    const ASKS: i64 = 5;
+    let topic = topic("headers", 1).await;
+    let (log, seen) = (support::log(&shared()), Seen::default());
+    let producer = log.producer(&topic).await.unwrap();
+    let notes: Vec<Note> = (0..RECORDS)
+        .map(|number| Note {
+            id: number.to_string(),
+            number,
+        })
+        .collect();
+    let sent = notes.iter().map(|note| {
+        let message = producer.message(note);
+        let message = match note.number {
+            ASKS => message.header("trace", "abc").header("trace", "def"),
+            _ => message,
+        };
+        message.send()
+    });
+    for sent in sent.collect::<Vec<_>>() {
+        sent.await.unwrap();
+    }
+    let consumer = Consumer::new(log.source(&*topic))
+        .group(&topic)
+        .dead_letter(format!("{topic}.dead"))
+        .set(|settings| {
+            settings.window = 2 * RECORDS as usize;
+            settings.retry.attempts = 1_000;
+            settings.retry.first_delay_ms = 50;
+            settings.retry.longest_delay_ms = 50;
+        })
+        .on_with(seen.clone(), async |seen, note: Note, cx| {
+            if note.number == ASKS {
+                if (seen.all().len() as i64) < RECORDS - 1 {
+                    return Err(Error::msg("the others first"));
+                }
+                assert_eq!(cx.header("trace"), Some(&b"def"[..]));
+            } else {
+                assert_eq!(cx.header("trace"), None);
+            }
+            seen.push(note.number);
+            Ok(())
+        });
+    let outcome = run(consumer).await;
+    assert_eq!((outcome.handled as i64, outcome.parked), (RECORDS, 0));
+    assert_eq!(seen.all().last(), Some(&ASKS));
 }

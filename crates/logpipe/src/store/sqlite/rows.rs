@@ -37,7 +37,7 @@ pub(super) fn parked(row: &SqliteRow) -> Result<Parked> {
                 None => None,
             },
             key: bytes("key")?,
-            headers: headers.ok_or_else(|| damaged("headers"))?,
+            headers: headers.ok_or_else(|| damaged("headers"))?.into(),
             value: bytes("value")?,
         },
         reason: Reason {

@@ -46,7 +46,10 @@ pub(super) async fn records_come_back_as_they_were_sent(harness: impl Harness) {
         assert_eq!(read.lane, sent.lane);
         assert!(read.key == written.key, "a key came back changed");
         assert!(read.value == written.value, "a value came back changed");
-        assert!(read.headers == written.headers, "headers came back changed");
+        assert!(
+            *read.headers == written.headers,
+            "headers came back changed"
+        );
         if let Some(time) = written.timestamp.filter(|_| can.writer_time) {
             assert_eq!(read.timestamp, Some(time));
         } else {

@@ -67,11 +67,6 @@ macro_rules! wire {
         }
     };
 
-    // A pattern at a place of its own is compiled once for that place.
-    (@rule $value:ident pattern ($pattern:expr)) => {{
-        static PATTERN: $crate::rules::Pattern = $crate::rules::Pattern::new($pattern);
-        PATTERN.check($value)
-    }};
     (@rule $value:ident $rule:ident ()) => { $crate::rules::$rule($value) };
     (@rule $value:ident $rule:ident ($($argument:tt)+)) => {
         $crate::rules::$rule($value, $($argument)+)

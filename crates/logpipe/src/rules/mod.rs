@@ -12,7 +12,7 @@ pub use count::{
     List, each, max_items, max_properties, min_items, min_properties, present, values,
 };
 pub use number::{Bound, Equal, Scalar, above, below, equals, max, min, multiple_of};
-pub use pattern::{Pattern, pattern};
+pub use pattern::pattern;
 pub use text::{Text, max_chars, min_chars};
 pub use unique::unique_items;
 

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 6e2d3cdf6c446d46a2e37f49 1d20383f319bc487862f0c83
+// digest: e341ef4b5f18abc9e9947e8f bca3768cb0b3b2d0665bf126
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -71,24 +71,12 @@ impl ::logpipe::AnyOf for AnyMessage {
             _ => Err(body.unknown_type()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match *self {
-            Self::Order(ref any) => ::logpipe::Versions::key(any),
-            Self::Person(ref any) => ::logpipe::Versions::key(any),
-            Self::Place(ref any) => ::logpipe::Versions::key(any),
-            Self::Thing(ref any) => ::logpipe::Versions::key(any),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match *self {
-            Self::Order(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
-            Self::Person(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
-            Self::Place(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
-            Self::Thing(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Order(ref any) => ::logpipe::Versions::untyped(any),
+            Self::Person(ref any) => ::logpipe::Versions::untyped(any),
+            Self::Place(ref any) => ::logpipe::Versions::untyped(any),
+            Self::Thing(ref any) => ::logpipe::Versions::untyped(any),
         }
     }
 }

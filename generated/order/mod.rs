@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 5d575e2a6a857b719cd2c529 cbd516ae0027c89619f617f5
+// digest: 7c7e34e6801c9d9d8bf07278 c30761438ba98d3ffb1bf6dc
 
 //! `order`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Order),
 }
 
-impl From<v1::Order> for Any {
-    fn from(message: v1::Order) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "order";
     const VERSIONS: &'static [u32] = &[1];
@@ -33,18 +27,9 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
         }
     }
 }

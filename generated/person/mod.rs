@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: ac452cfdd5d0ad82aa14b79b 5381f855a14590120bddd514
+// digest: 61e7bc26c0c407967343f7a1 8445bd6912563beb228fb6fe
 
 //! `person`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::Person),
 }
 
-impl From<v1::Person> for Any {
-    fn from(message: v1::Person) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::Person> for Any {
-    fn from(message: v2::Person) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "person";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -43,20 +31,10 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-            Self::V2(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
-            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
+            Self::V2(message) => message,
         }
     }
 }

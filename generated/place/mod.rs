@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 085a117d3c49dd331fc0f671 ce76f659c409070aeb2f7de2
+// digest: d8d11a0a0a513656115e4f3e a3761797a0e24d0101f29750
 
 //! `place`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Place),
 }
 
-impl From<v1::Place> for Any {
-    fn from(message: v1::Place) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "place";
     const VERSIONS: &'static [u32] = &[1];
@@ -33,18 +27,9 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 2469c05dc98cf95922c1a45d 9592c63ad444233804b23da6
+// digest: 1ffaf178a35753ebfa88324a 7ccf173115aaccd9f2bd2664
 
 //! `thing`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Thing),
 }
 
-impl From<v1::Thing> for Any {
-    fn from(message: v1::Thing) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "thing";
     const VERSIONS: &'static [u32] = &[1];
@@ -33,18 +27,9 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
         }
     }
 }

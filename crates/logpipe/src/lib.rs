@@ -51,7 +51,9 @@ pub use error::{Error, Result};
 pub use futures_util::future::Either;
 pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Newest, Route};
 pub use log::{Log, Subscription, Topics};
-pub use message::{AnyOf, Codec, Decode, Encode, Encodings, Format, Key, Message, Versions};
+pub use message::{
+    AnyOf, Codec, Decode, Encode, Encodings, Format, Key, Message, Untyped, Versions,
+};
 pub use policy::Policy;
 pub use producer::{Outgoing, Producer, SendAllError};
 pub use rejected::{Failure, Invalid, Rejected};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::codec::{Encoding, Fault};
 use crate::types::{Email, Timestamp, Uri, Uuid};
-use crate::{Body, Failure, Invalid};
+use crate::{Body, Failure, Invalid, envelope};
 
 #[cfg(not(any(feature = "json", feature = "msgpack")))]
 compile_error!("logpipe needs an encoding: turn on the feature `json` or `msgpack`");
@@ -39,11 +39,18 @@ pub trait Versions: Sized + Send + 'static {
     /// Decodes that version.
     fn decode(version: u32, body: Body<'_>) -> Result<Self, Failure>;
 
-    /// The key of its record, as [`Message::key`].
-    fn key(&self) -> Option<Cow<'_, [u8]>>;
+    /// The message of whichever version it is.
+    fn untyped(&self) -> &dyn Untyped;
 
-    /// Writes it in its own version, as [`envelope::seal`](crate::envelope::seal).
-    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid>;
+    /// The key of its record, as [`Message::key`].
+    fn key(&self) -> Option<Cow<'_, [u8]>> {
+        self.untyped().key()
+    }
+
+    /// Writes it in its own version, as [`envelope::seal`].
+    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid> {
+        self.untyped().seal(format, producer_id)
+    }
 }
 
 /// All types of a set of schemas: the generated `AnyMessage`.
@@ -54,11 +61,40 @@ pub trait AnyOf: Sized + Send + 'static {
     /// Decodes that version of that type.
     fn decode(message_type: &str, version: u32, body: Body<'_>) -> Result<Self, Failure>;
 
+    /// The message of whichever type and version it is.
+    fn untyped(&self) -> &dyn Untyped;
+
+    /// The key of its record, as [`Message::key`].
+    fn key(&self) -> Option<Cow<'_, [u8]>> {
+        self.untyped().key()
+    }
+
+    /// Writes it in its own type and version, as [`envelope::seal`].
+    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid> {
+        self.untyped().seal(format, producer_id)
+    }
+}
+
+/// What can be done with a message of any type and version. Every [`Message`] is one.
+///
+/// It lets an enum of messages have one match for all that is done with whichever it holds: each match more is one more
+/// that the compiler has to check for every schema.
+pub trait Untyped {
     /// The key of its record, as [`Message::key`].
     fn key(&self) -> Option<Cow<'_, [u8]>>;
 
-    /// Writes it in its own type and version, as [`envelope::seal`](crate::envelope::seal).
+    /// Writes it, as [`envelope::seal`].
     fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid>;
+}
+
+impl<M: Message> Untyped for M {
+    fn key(&self) -> Option<Cow<'_, [u8]>> {
+        Message::key(self)
+    }
+
+    fn seal(&self, format: Format, producer_id: &str) -> Result<Vec<u8>, Invalid> {
+        envelope::seal(format, self, producer_id)
+    }
 }
 
 /// Writes a message in one encoding, after checking it.

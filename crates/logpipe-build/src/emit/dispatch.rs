@@ -117,11 +117,6 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
             .map(|message| Literal::u32_unsuffixed(message.version));
         quote!((#wire, &[#(#numbers),*]))
     });
-    // Without schemas there is no message to seal.
-    let (format, producer_id) = match heads.is_empty() {
-        true => (format_ident!("_format"), format_ident!("_producer_id")),
-        false => (format_ident!("format"), format_ident!("producer_id")),
-    };
     vec![
         Item::Rust(quote! {
             #docs
@@ -140,19 +135,9 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
                     }
                 }
 
-                fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+                fn untyped(&self) -> &dyn ::logpipe::Untyped {
                     match *self {
-                        #(Self::#names(ref any) => ::logpipe::Versions::key(any),)*
-                    }
-                }
-
-                fn seal(
-                    &self,
-                    #format: ::logpipe::Format,
-                    #producer_id: &str,
-                ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-                    match *self {
-                        #(Self::#names(ref any) => ::logpipe::Versions::seal(any, #format, #producer_id),)*
+                        #(Self::#names(ref any) => ::logpipe::Versions::untyped(any),)*
                     }
                 }
             }

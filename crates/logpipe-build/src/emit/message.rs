@@ -10,7 +10,6 @@ use crate::catalog::{Catalog, Message};
 pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
     let mut items = modules(versions);
     items.extend([latest_alias(catalog, versions), any(catalog, versions)]);
-    items.extend(from_version(catalog, versions));
     items.extend([
         versions_of(catalog, versions),
         handler_trait(catalog, versions),
@@ -68,24 +67,6 @@ fn any(catalog: &Catalog, versions: &[Message]) -> Item {
     })
 }
 
-fn from_version(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
-    let from = versions.iter().map(|message| {
-        let (variant, module, root) = (
-            variant_of(message),
-            module_of(message),
-            root_of(catalog, message),
-        );
-        Item::Rust(quote! {
-            impl From<#module::#root> for Any {
-                fn from(message: #module::#root) -> Self {
-                    Self::#variant(message)
-                }
-            }
-        })
-    });
-    from.collect()
-}
-
 fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
     let wire = &versions[0].wire;
     let numbers = versions
@@ -113,19 +94,9 @@ fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
                 }
             }
 
-            fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+            fn untyped(&self) -> &dyn ::logpipe::Untyped {
                 match self {
-                    #(Self::#variants(message) => ::logpipe::Message::key(message),)*
-                }
-            }
-
-            fn seal(
-                &self,
-                format: ::logpipe::Format,
-                producer_id: &str,
-            ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-                match self {
-                    #(Self::#variants(message) => ::logpipe::envelope::seal(format, message, producer_id),)*
+                    #(Self::#variants(message) => message,)*
                 }
             }
         }

@@ -1,33 +1,28 @@
 //! A loop of one's own: receipts, and the position in a transaction of the loop's.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use logpipe::record::Cursor;
 use logpipe::store::{Administration, Filter};
-use logpipe::{AnyOf, Body, Consumer, Failure, Format, Invalid, Log, Store, memory, store};
+use logpipe::{AnyOf, Body, Consumer, Failure, Log, Store, Untyped, memory, store};
 
 use crate::note::{Note, note};
 
-/// The number of a note.
-struct AnyNote(i64);
+/// A note, as the only type.
+struct AnyNote(Note);
 
 impl AnyOf for AnyNote {
     const TYPES: &'static [(&'static str, &'static [u32])] = &[("note", &[1])];
 
     fn decode(_: &str, version: u32, body: Body<'_>) -> Result<Self, Failure> {
         match version {
-            1 => Ok(Self(body.decode::<Note>()?.number)),
+            1 => body.decode::<Note>().map(Self),
             _ => Err(body.unknown_version()),
         }
     }
 
-    fn key(&self) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-
-    fn seal(&self, _: Format, _: &str) -> Result<Vec<u8>, Invalid> {
-        Ok(Vec::new())
+    fn untyped(&self) -> &dyn Untyped {
+        &self.0
     }
 }
 
@@ -67,18 +62,18 @@ async fn where_the_log_keeps_positions_an_acknowledgement_is_in_the_log() {
     let mut first = deliveries();
     let mut next = async || first.next().await.unwrap().unwrap();
     let again = next().await;
-    assert_eq!(again.message.0, 1);
+    assert_eq!(again.message.0.number, 1);
     again.receipt.retry();
     // Behind one that waits for its retry there is no position that could say so; and the loop must not wait for it.
     let above = next().await;
-    assert_eq!(above.message.0, 2);
+    assert_eq!(above.message.0.number, 2);
     let minute = Duration::from_secs(60);
     let acknowledged = tokio::time::timeout(minute / 2, above.receipt.ack()).await;
     acknowledged.expect("it does not wait").unwrap();
     assert_eq!(saved().await, Some(Cursor::Start));
     for (number, cursor) in [(1, 1), (3, 2)] {
         let delivery = next().await;
-        assert_eq!(delivery.message.0, number);
+        assert_eq!(delivery.message.0.number, number);
         delivery.receipt.ack().await.unwrap();
         assert_eq!(saved().await, Some(Cursor::After(cursor.into())));
     }
@@ -88,7 +83,7 @@ async fn where_the_log_keeps_positions_an_acknowledgement_is_in_the_log() {
 
     let mut second = deliveries();
     let last = second.next().await.unwrap().unwrap();
-    assert_eq!((last.message.0, last.attempt), (4, 1));
+    assert_eq!((last.message.0.number, last.attempt), (4, 1));
     last.receipt.ack().await.unwrap();
     assert_eq!(second.close().await.unwrap().handled, 1);
 }
@@ -102,7 +97,7 @@ async fn every_way_to_settle_does_what_it_says() {
     let mut deliveries = consumer().deliveries::<AnyNote>();
     let mut came = Vec::new();
     while let Some(delivery) = deliveries.next().await.unwrap() {
-        came.push((delivery.message.0, delivery.attempt));
+        came.push((delivery.message.0.number, delivery.attempt));
         match came.len() {
             1 => drop(delivery.receipt),
             2 => delivery.receipt.retry(),
@@ -127,7 +122,7 @@ async fn every_way_to_settle_does_what_it_says() {
     store.redrive(&Filter::default()).await.unwrap();
     let mut deliveries = consumer().deliveries::<AnyNote>();
     while let Some(delivery) = deliveries.next().await.unwrap() {
-        came.push((delivery.message.0, delivery.attempt));
+        came.push((delivery.message.0.number, delivery.attempt));
         delivery.receipt.ack().await.unwrap();
     }
     assert_eq!(came[4..], [(2, 2), (3, 1)]);
@@ -144,7 +139,7 @@ async fn an_acknowledgement_that_is_not_durable_is_an_error() {
     store.fail_next_commit(store::Fault::Lost);
     assert!(first.receipt.ack().await.unwrap_err().is_fenced());
     let again = deliveries.next().await.unwrap().unwrap();
-    assert_eq!(again.message.0, 1);
+    assert_eq!(again.message.0.number, 1);
     again.receipt.ack().await.unwrap();
     assert!(deliveries.next().await.unwrap().is_none());
 }
@@ -179,7 +174,7 @@ mod sqlite {
         ) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
             let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
             sqlx::query("insert into effects values (?)")
-                .bind(delivery.message.0)
+                .bind(delivery.message.0.number)
                 .execute(&mut *tx)
                 .await?;
             delivery.receipt.ack_in(&mut tx).await?;
@@ -200,7 +195,7 @@ mod sqlite {
         let mut deliveries = consumer().stop_after(4).deliveries::<AnyNote>();
         let mut came = Vec::new();
         while let Some(delivery) = deliveries.next().await.unwrap() {
-            came.push((delivery.message.0, delivery.attempt));
+            came.push((delivery.message.0.number, delivery.attempt));
             match came.len() {
                 // Waits for its next attempt, while later ones are settled above the cursor.
                 1 => delivery.receipt.retry(),
@@ -237,7 +232,7 @@ mod sqlite {
         assert!(next.await.is_err(), "the lane goes on when it is committed");
         tx.commit().await.unwrap();
         let second = deliveries.next().await.unwrap().unwrap();
-        assert_eq!(second.message.0, 2);
+        assert_eq!(second.message.0.number, 2);
         bench.write(second).await.unwrap().commit().await.unwrap();
         assert!(deliveries.next().await.unwrap().is_none());
         assert_eq!(bench.effects().await, [1, 2]);

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 53a7dd3801c13bbfaaec1773 f31a2725210c47894fa2a2a2
+// digest: 3ea2120a1826630bf9e143f3 d8ce9c8f9bcb6ab3a0d4efa0
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -35,14 +35,7 @@ impl ::logpipe::AnyOf for AnyMessage {
             _ => Err(body.unknown_type()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
-        match *self {}
-    }
-    fn seal(
-        &self,
-        _format: ::logpipe::Format,
-        _producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match *self {}
     }
 }

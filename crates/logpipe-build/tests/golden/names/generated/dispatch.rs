@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 6d3326908673b71f8bc2949d 0f5d4181d3ab1bdabb467330
+// digest: fac0ac8187e3287f33cf79a3 9cb25b48ce79ed774a0f24a0
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -50,20 +50,9 @@ impl ::logpipe::AnyOf for AnyMessage {
             _ => Err(body.unknown_type()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match *self {
-            Self::ComAcmeTypeOf(ref any) => ::logpipe::Versions::key(any),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match *self {
-            Self::ComAcmeTypeOf(ref any) => {
-                ::logpipe::Versions::seal(any, format, producer_id)
-            }
+            Self::ComAcmeTypeOf(ref any) => ::logpipe::Versions::untyped(any),
         }
     }
 }

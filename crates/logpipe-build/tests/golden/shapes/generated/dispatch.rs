@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f0bcc50eff4a03cfa33dedb6 64250f0f2540d6538893bee2
+// digest: be7c67d7546439218d14819f 175cc0aebd867eff75c7bc00
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -44,18 +44,9 @@ impl ::logpipe::AnyOf for AnyMessage {
             _ => Err(body.unknown_type()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match *self {
-            Self::Shapes(ref any) => ::logpipe::Versions::key(any),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match *self {
-            Self::Shapes(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Shapes(ref any) => ::logpipe::Versions::untyped(any),
         }
     }
 }

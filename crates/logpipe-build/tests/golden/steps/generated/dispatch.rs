@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: aa29560f517540934b963edc c3defce3db117b4fb127c3d6
+// digest: c7a561b0d92879d424ce5196 48ecccbb84871bf86337f3f3
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -57,20 +57,10 @@ impl ::logpipe::AnyOf for AnyMessage {
             _ => Err(body.unknown_type()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match *self {
-            Self::Lossy(ref any) => ::logpipe::Versions::key(any),
-            Self::Widen(ref any) => ::logpipe::Versions::key(any),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match *self {
-            Self::Lossy(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
-            Self::Widen(ref any) => ::logpipe::Versions::seal(any, format, producer_id),
+            Self::Lossy(ref any) => ::logpipe::Versions::untyped(any),
+            Self::Widen(ref any) => ::logpipe::Versions::untyped(any),
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 6d3326908673b71f8bc2949d 3801965914aa762aab32be52
+// digest: fac0ac8187e3287f33cf79a3 a3ad766796699fbd81d7e89d
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::TypeOf),
 }
 
-impl From<v1::TypeOf> for Any {
-    fn from(message: v1::TypeOf) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::TypeOf> for Any {
-    fn from(message: v2::TypeOf) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "x\";}{Self}/`y`*/";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -43,20 +31,10 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-            Self::V2(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
-            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
+            Self::V2(message) => message,
         }
     }
 }

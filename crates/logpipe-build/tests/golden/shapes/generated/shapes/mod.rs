@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f0bcc50eff4a03cfa33dedb6 f2f51112ef47ad7bda8ca87e
+// digest: be7c67d7546439218d14819f 15e459e2b727bd2a9f10e896
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Shapes),
 }
 
-impl From<v1::Shapes> for Any {
-    fn from(message: v1::Shapes) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "golden.Shapes";
     const VERSIONS: &'static [u32] = &[1];
@@ -33,18 +27,9 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
         }
     }
 }

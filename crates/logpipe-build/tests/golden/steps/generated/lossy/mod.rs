@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 0d8cd448ecf1284873744b7a b3fb93b462d12ed6d4afca35
+// digest: 441c3047704a87ba9ccfdc32 7868a63c4da053495b9ef333
 
 //! `lossy`: its versions, and what handles them.
 
@@ -21,24 +21,6 @@ pub enum Any {
     V6(v6::Lossy),
 }
 
-impl From<v2::Lossy> for Any {
-    fn from(message: v2::Lossy) -> Self {
-        Self::V2(message)
-    }
-}
-
-impl From<v5::Lossy> for Any {
-    fn from(message: v5::Lossy) -> Self {
-        Self::V5(message)
-    }
-}
-
-impl From<v6::Lossy> for Any {
-    fn from(message: v6::Lossy) -> Self {
-        Self::V6(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "lossy";
     const VERSIONS: &'static [u32] = &[2, 5, 6];
@@ -53,22 +35,11 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V2(message) => ::logpipe::Message::key(message),
-            Self::V5(message) => ::logpipe::Message::key(message),
-            Self::V6(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
-            Self::V5(message) => ::logpipe::envelope::seal(format, message, producer_id),
-            Self::V6(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V2(message) => message,
+            Self::V5(message) => message,
+            Self::V6(message) => message,
         }
     }
 }

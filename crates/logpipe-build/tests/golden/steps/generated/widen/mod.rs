@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 426a2092febca06fe9478704 2f15dac813e70e7fe90550ac
+// digest: 5cc0ee489a67b1c248bf7830 8d7ecd51066cd1df37598803
 
 //! `widen`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::Widen),
 }
 
-impl From<v1::Widen> for Any {
-    fn from(message: v1::Widen) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::Widen> for Any {
-    fn from(message: v2::Widen) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "widen";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -43,20 +31,10 @@ impl ::logpipe::Versions for Any {
             _ => Err(body.unknown_version()),
         }
     }
-    fn key(&self) -> Option<::std::borrow::Cow<'_, [u8]>> {
+    fn untyped(&self) -> &dyn ::logpipe::Untyped {
         match self {
-            Self::V1(message) => ::logpipe::Message::key(message),
-            Self::V2(message) => ::logpipe::Message::key(message),
-        }
-    }
-    fn seal(
-        &self,
-        format: ::logpipe::Format,
-        producer_id: &str,
-    ) -> Result<Vec<u8>, ::logpipe::Invalid> {
-        match self {
-            Self::V1(message) => ::logpipe::envelope::seal(format, message, producer_id),
-            Self::V2(message) => ::logpipe::envelope::seal(format, message, producer_id),
+            Self::V1(message) => message,
+            Self::V2(message) => message,
         }
     }
 }

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7c7e34e6801c9d9d8bf07278 c30761438ba98d3ffb1bf6dc
+// digest: d798aa374778211763edaccf 48975015d7c1f9a034fd1588
 
 //! `order`: its versions, and what handles them.
 
@@ -13,6 +13,12 @@ pub type Latest = v1::Order;
 pub enum Any {
     /// `schemas/order.v1.json`
     V1(v1::Order),
+}
+
+impl From<v1::Order> for Any {
+    fn from(message: v1::Order) -> Self {
+        Self::V1(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 61e7bc26c0c407967343f7a1 8445bd6912563beb228fb6fe
+// digest: cc9ee23f00b4a84d67e2ddb5 227fccfea2503a54eee5d12d
 
 //! `person`: its versions, and what handles them.
 
@@ -16,6 +16,18 @@ pub enum Any {
     V1(v1::Person),
     /// `schemas/person.v2.json`
     V2(v2::Person),
+}
+
+impl From<v1::Person> for Any {
+    fn from(message: v1::Person) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::Person> for Any {
+    fn from(message: v2::Person) -> Self {
+        Self::V2(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d8d11a0a0a513656115e4f3e a3761797a0e24d0101f29750
+// digest: 939485462ceb760ad38fd10e b5cdb357f77ce84110e55f86
 
 //! `place`: its versions, and what handles them.
 
@@ -13,6 +13,12 @@ pub type Latest = v1::Place;
 pub enum Any {
     /// `schemas/place.v1.json`
     V1(v1::Place),
+}
+
+impl From<v1::Place> for Any {
+    fn from(message: v1::Place) -> Self {
+        Self::V1(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

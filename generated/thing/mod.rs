@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 1ffaf178a35753ebfa88324a 7ccf173115aaccd9f2bd2664
+// digest: 893178e7c8d999f98295ef12 58e1e69c4cc12f1c2d736e8f
 
 //! `thing`: its versions, and what handles them.
 
@@ -13,6 +13,12 @@ pub type Latest = v1::Thing;
 pub enum Any {
     /// `schemas/thing.v1.json`
     V1(v1::Thing),
+}
+
+impl From<v1::Thing> for Any {
+    fn from(message: v1::Thing) -> Self {
+        Self::V1(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

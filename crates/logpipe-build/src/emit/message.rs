@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, Message};
 pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
     let mut items = modules(versions);
     items.extend([latest_alias(catalog, versions), any(catalog, versions)]);
+    items.extend(from_version(catalog, versions));
     items.extend([
         versions_of(catalog, versions),
         handler_trait(catalog, versions),
@@ -65,6 +66,24 @@ fn any(catalog: &Catalog, versions: &[Message]) -> Item {
         #[derive(Debug, Clone, PartialEq)]
         pub enum Any { #(#variants)* }
     })
+}
+
+fn from_version(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
+    let from = versions.iter().map(|message| {
+        let (variant, module, root) = (
+            variant_of(message),
+            module_of(message),
+            root_of(catalog, message),
+        );
+        Item::Rust(quote! {
+            impl From<#module::#root> for Any {
+                fn from(message: #module::#root) -> Self {
+                    Self::#variant(message)
+                }
+            }
+        })
+    });
+    from.collect()
 }
 
 fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {

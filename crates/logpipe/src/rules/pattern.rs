@@ -16,7 +16,7 @@ type Compiled = &'static Option<Regex>;
 /// `pattern`, in the syntax of the regex crate: compiled when it is first needed, once per process and source.
 ///
 /// Not a static at each place in a table: for each of them the compiler would run its initializer and see to it that
-/// threads may share it, which takes it as long as four other rules.
+/// threads may share it.
 pub fn pattern<T: Text + ?Sized>(value: &T, source: &'static str) -> Result<(), Fault> {
     if compiled(source)
         .as_ref()

@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: fac0ac8187e3287f33cf79a3 a3ad766796699fbd81d7e89d
+// digest: 042fe1d1facb9efd257d5b7c e8b7c8c35b003bd07a0e5e0c
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -16,6 +16,18 @@ pub enum Any {
     V1(v1::TypeOf),
     /// `schemas/com.acme.Type-of.v2.json`
     V2(v2::TypeOf),
+}
+
+impl From<v1::TypeOf> for Any {
+    fn from(message: v1::TypeOf) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::TypeOf> for Any {
+    fn from(message: v2::TypeOf) -> Self {
+        Self::V2(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

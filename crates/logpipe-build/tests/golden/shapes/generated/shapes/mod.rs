@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: be7c67d7546439218d14819f 15e459e2b727bd2a9f10e896
+// digest: 5f62131f0155f336541e6983 b00098f2cbe1f3f8d380ca59
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -13,6 +13,12 @@ pub type Latest = v1::Shapes;
 pub enum Any {
     /// `schemas/shapes.v1.json`
     V1(v1::Shapes),
+}
+
+impl From<v1::Shapes> for Any {
+    fn from(message: v1::Shapes) -> Self {
+        Self::V1(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

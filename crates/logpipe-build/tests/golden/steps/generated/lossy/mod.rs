@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 441c3047704a87ba9ccfdc32 7868a63c4da053495b9ef333
+// digest: 86e80aa3d26563d5bba0abb2 f2c4ce6842d7680bbc8e39bc
 
 //! `lossy`: its versions, and what handles them.
 
@@ -19,6 +19,24 @@ pub enum Any {
     V5(v5::Lossy),
     /// `schemas/lossy.v6.json`
     V6(v6::Lossy),
+}
+
+impl From<v2::Lossy> for Any {
+    fn from(message: v2::Lossy) -> Self {
+        Self::V2(message)
+    }
+}
+
+impl From<v5::Lossy> for Any {
+    fn from(message: v5::Lossy) -> Self {
+        Self::V5(message)
+    }
+}
+
+impl From<v6::Lossy> for Any {
+    fn from(message: v6::Lossy) -> Self {
+        Self::V6(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

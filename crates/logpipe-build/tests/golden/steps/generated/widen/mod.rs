@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 5cc0ee489a67b1c248bf7830 8d7ecd51066cd1df37598803
+// digest: f2ef4d49babd6e20416642da adbb260969d5da893ebe2d8c
 
 //! `widen`: its versions, and what handles them.
 
@@ -16,6 +16,18 @@ pub enum Any {
     V1(v1::Widen),
     /// `schemas/widen.v2.json`
     V2(v2::Widen),
+}
+
+impl From<v1::Widen> for Any {
+    fn from(message: v1::Widen) -> Self {
+        Self::V1(message)
+    }
+}
+
+impl From<v2::Widen> for Any {
+    fn from(message: v2::Widen) -> Self {
+        Self::V2(message)
+    }
 }
 
 impl ::logpipe::Versions for Any {

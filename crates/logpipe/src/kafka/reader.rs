@@ -23,7 +23,7 @@ use crate::source::{Budget, Fetch, Fetched, GapKind, LaneReader};
 use crate::{Error, Result};
 
 /// Messages taken from librdkafka at once: so few that they are still in the cache when they are copied and given back.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 /// How soon a reader that waits notices that no broker can be reached.
 const LISTEN: Duration = Duration::from_secs(1);

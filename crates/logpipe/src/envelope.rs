@@ -146,7 +146,7 @@ pub fn seal_value(
 }
 
 /// Room for a small message, so that it grows no more than once or twice.
-const ROOM: usize = 256;
+pub(crate) const ROOM: usize = 256;
 
 #[inline]
 fn put<M: Encodings>(

@@ -23,9 +23,6 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Batches that may wait for their acknowledgement at the same time.
 const BATCHES_IN_FLIGHT: usize = 64;
 
-/// Room for a small message and its key, so that one allocation will do.
-const ROOM: usize = 256;
-
 /// Writes messages to one topic. Clones share it.
 ///
 /// Type, version and key come from the message's type. Every send returns where the record stands, or an error that says
@@ -139,7 +136,7 @@ impl Producer {
     }
 
     fn record<M: Message>(&self, message: &M) -> Result<NewRecord, SendError> {
-        let mut out = Vec::with_capacity(ROOM);
+        let mut out = Vec::with_capacity(envelope::ROOM);
         let written = self.write(message, &mut out)?;
         Ok(written.record(&out.into()))
     }

@@ -29,21 +29,26 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The headers of a batch's messages, by their place in it. `bytes` is what its records hold.
-    pub(super) fn headers(&mut self, batch: Batch, bytes: usize) -> impl FnMut(usize) -> Headers {
+    /// The headers of the messages at these places of a batch. `bytes` is what its records hold.
+    pub(super) fn headers(&mut self, batch: Batch, bytes: usize, places: &[usize]) -> Vec<Headers> {
         let first = batch.messages().next();
         self.has_headers |= first.is_some_and(|(_, first)| !read(first).is_empty());
-        let late = Late::new(batch);
         if self.has_headers {
-            late.close();
-        } else {
-            self.batches.push_back((late.clone(), bytes));
-            self.bytes += bytes;
-            while self.batches.len() > BATCHES || (self.bytes > BYTES && self.batches.len() > 1) {
-                self.close_first();
-            }
+            let messages = places.iter().map(|place| batch.message(*place));
+            return messages
+                .map(|message| message.map(read).unwrap_or_default().into())
+                .collect();
         }
-        move |place| Headers::unread(late.clone(), place)
+        let late = Late::new(batch);
+        self.batches.push_back((late.clone(), bytes));
+        self.bytes += bytes;
+        while self.batches.len() > BATCHES || (self.bytes > BYTES && self.batches.len() > 1) {
+            self.close_first();
+        }
+        let places = places.iter();
+        places
+            .map(|place| Headers::unread(late.clone(), *place))
+            .collect()
     }
 
     fn close_first(&mut self) {

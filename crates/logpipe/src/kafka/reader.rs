@@ -319,9 +319,9 @@ impl KafkaReader {
         if places.is_empty() {
             return;
         }
-        let headers = self.kept.headers(batch, size);
+        let headers = self.kept.headers(batch, size, &places);
         let records = self.pending.range_mut(first..);
-        for (record, headers) in records.zip(places.into_iter().map(headers)) {
+        for (record, headers) in records.zip(headers) {
             record.headers = headers;
         }
     }

@@ -9,6 +9,7 @@ pub(super) fn special(bytes: &[u8], at: usize) -> usize {
 /// As [`special`]; with `LINES` also a byte that may begin U+2028 or U+2029.
 #[inline]
 pub(super) fn find<const LINES: bool>(bytes: &[u8], mut at: usize) -> usize {
+    // Eight bytes at a time, and what is left one by one.
     while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let found = marks::<LINES>(u64::from_le_bytes(*eight));
         if found != 0 {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use logpipe::policy::Policy;
@@ -11,6 +12,7 @@ use logpipe::store::{Administration, Filter, Memory};
 use logpipe::{Consumer, Cx, Error, Log, Service, memory};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::note::{Note, Note2, Seen, Stranger, note};
@@ -21,8 +23,13 @@ const SECRET: &str = "hush";
 /// A span or an event: its fields, the message among them.
 type Line = BTreeMap<&'static str, String>;
 
-#[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<Line>>>);
+/// Hears one thread. It is the process's only subscriber: while there is a single one, tracing asks the default of the
+/// thread that meets a span first, and a subscriber of another thread alone would never hear of that span.
+#[derive(Clone)]
+struct Listener {
+    lines: Arc<Mutex<Vec<Line>>>,
+    thread: ThreadId,
+}
 
 struct Reading<'a>(&'a mut Line);
 
@@ -33,20 +40,24 @@ impl Visit for Reading<'_> {
 }
 
 impl Subscriber for Listener {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("logpipe")
+        thread::current().id() == self.thread && metadata.target().starts_with("logpipe")
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut line = Line::from([("span", span.metadata().name().into())]);
         span.record(&mut Reading(&mut line));
-        let mut lines = self.0.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap();
         lines.push(line);
         Id::from_u64(lines.len() as u64)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        let mut lines = self.0.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap();
         values.record(&mut Reading(&mut lines[span.into_u64() as usize - 1]));
     }
 
@@ -55,7 +66,7 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::new();
         event.record(&mut Reading(&mut line));
-        self.0.lock().unwrap().push(line);
+        self.lines.lock().unwrap().push(line);
     }
 
     fn enter(&self, _: &Id) {}
@@ -66,8 +77,11 @@ impl Subscriber for Listener {
 /// Whatever becomes of a record.
 #[tokio::test(start_paused = true)]
 async fn every_verdict_names_its_record_and_nothing_shows_what_is_in_it() {
-    let listener = Listener::default();
-    let _listening = tracing::subscriber::set_default(listener.clone());
+    let listener = Listener {
+        lines: Arc::default(),
+        thread: thread::current().id(),
+    };
+    tracing::subscriber::set_global_default(listener.clone()).unwrap();
     let log = Log::new(memory::Memory::with(memory::Settings {
         lanes: 1,
         ..memory::Settings::default()
@@ -127,7 +141,7 @@ async fn every_verdict_names_its_record_and_nothing_shows_what_is_in_it() {
     let error = Service::new().with(stopping).run().await.unwrap_err();
     write!(said, "{error} {error:?}").unwrap();
 
-    let lines = std::mem::take(&mut *listener.0.lock().unwrap());
+    let lines = std::mem::take(&mut *listener.lines.lock().unwrap());
     for (words, least) in [
         ("message", 7),
         ("failed, to be tried again", 1),

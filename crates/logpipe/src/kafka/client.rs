@@ -49,15 +49,16 @@ impl Ear {
 
     pub(super) fn hear(&self, code: RDKafkaErrorCode, said: &str) {
         let mut last = self.last();
-        if code == RDKafkaErrorCode::AllBrokersDown {
-            self.is_down.store(true, Ordering::Relaxed);
-        }
-        if code == RDKafkaErrorCode::AllBrokersDown || !super::trouble::may_pass(code) {
-            self.alarm.store(true, Ordering::Relaxed);
-        }
         // That all brokers are down says less than why the last one is.
         let says_less = code == RDKafkaErrorCode::AllBrokersDown;
-        if says_less && last.as_ref().is_some_and(|last| last.at.elapsed() < FRESH) {
+        let is_told = last.as_ref().is_some_and(|last| self.explains(last));
+        if says_less {
+            self.is_down.store(true, Ordering::Relaxed);
+        }
+        if says_less || !super::trouble::may_pass(code) {
+            self.alarm.store(true, Ordering::Relaxed);
+        }
+        if says_less && is_told {
             return;
         }
         *last = Some(Complaint {
@@ -67,9 +68,14 @@ impl Ear {
         });
     }
 
-    /// What was complained of lately.
+    /// Why nothing goes, as was complained of lately.
     pub(super) fn complaint(&self) -> Option<Complaint> {
-        self.last().clone().filter(|last| last.at.elapsed() < FRESH)
+        self.last().clone().filter(|last| self.explains(last))
+    }
+
+    /// While nobody can be reached the last complaint holds at any age: librdkafka does not repeat itself for 30 s.
+    fn explains(&self, last: &Complaint) -> bool {
+        self.is_down() || last.at.elapsed() < FRESH
     }
 
     /// The brokers answer again.

@@ -103,10 +103,8 @@ fn advice(code: Code, said: &str) -> Option<&'static str> {
             "check `ssl.ca.location` and the name on the broker's certificate, and that this port speaks TLS"
         }
         Code::Resolve => "check the host names of the bootstrap servers",
-        _ if said.contains("Connection refused") => {
-            "check the address of the bootstrap servers, and that the broker runs"
-        }
-        _ if said.contains("Disconnected") || said.contains("disconnected") => {
+        // librdkafka's own guess, made where the connection ended before anything was said.
+        _ if said.contains("security.protocol") => {
             "a broker that wants TLS or SASL on this port closes a connection without: check `security.protocol` of the client"
         }
         Code::BrokerTransportFailure | Code::AllBrokersDown => {
@@ -197,6 +195,24 @@ mod tests {
                     "127.0.0.1:1: Connect failed: Connection refused",
                 )),
                 "check the address of the bootstrap servers",
+                true,
+            ),
+            (
+                Code::AllBrokersDown,
+                Some((
+                    Code::BrokerTransportFailure,
+                    "127.0.0.1:1: Disconnected (after 90000ms in state UP)",
+                )),
+                "that the broker runs",
+                true,
+            ),
+            (
+                Code::AllBrokersDown,
+                Some((
+                    Code::BrokerTransportFailure,
+                    "Disconnected: verify that security.protocol is correctly configured",
+                )),
+                "`security.protocol` of the client",
                 true,
             ),
             (

@@ -69,8 +69,8 @@ pub struct Workers {
     pub happened: Vec<String>,
     /// Kills.
     pub kills: usize,
-    /// Stopped processes that woke up with a lane that no other one had claimed.
-    pub unclaimed: usize,
+    /// Stopped processes that found nothing on waking which the epoch alone could have kept from them.
+    pub vacuous: usize,
     /// Kills that hit while records were still to come and some were handled: strictly inside the run.
     pub inside: usize,
 }
@@ -94,7 +94,7 @@ impl Workers {
             started: 0,
             happened: Vec::new(),
             kills: 0,
-            unclaimed: 0,
+            vacuous: 0,
             inside: 0,
         };
         for index in 0..2 {
@@ -139,7 +139,20 @@ impl Workers {
         Ok(())
     }
 
-    /// For how long a process is stopped.
+    /// Waits until another process has claimed all these lanes and handled records in them. Returns in how many it did, and
+    /// in how many of those the position has not moved, for its record still waits: there a zombie's position matches.
+    async fn taken(&self, dir: &Path, lanes: &[verdict::Held]) -> Result<(usize, usize)> {
+        let deadline = Instant::now() + 2 * self.stop_time();
+        loop {
+            let (taken, still) = verdict::taken_since(dir, lanes).await?;
+            if taken == lanes.len() || Instant::now() > deadline {
+                return Ok((taken, still));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// For how long a process is stopped with a transaction open.
     fn stop_time(&self) -> Duration {
         match self.setup.backend {
             Backend::Local => STOPPED,
@@ -249,19 +262,25 @@ pub async fn run(
             Fault::Stop(point, nth) => {
                 workers.replace(victim, Some(format!("{point}:stop:{nth}")))?;
                 until(point, || stopped(&workers.running[victim])).await?;
+                let stopped = Instant::now();
                 let lanes = verdict::lanes_of(dir, workers.running[victim].id()).await?;
-                let time = workers.stop_time();
-                tokio::time::sleep(time).await;
-                let claimed = verdict::claimed_since(dir, &lanes).await?;
-                signal(&workers.running[victim], "CONT")?;
-                let (count, of) = (claimed, lanes.len());
-                workers.happened.push(format!(
-                    "SIGSTOP {} s {point}, {count} of its {of} lanes claimed by another before it woke",
-                    time.as_secs()
-                ));
                 // In a transaction it holds the whole file, and nobody can claim anything before it wakes.
-                let can_be_claimed = point != "in_transaction";
-                workers.unclaimed += usize::from(can_be_claimed && (of == 0 || count < of));
+                let fate = if point == "in_transaction" {
+                    tokio::time::sleep(workers.stop_time()).await;
+                    "which held the database".into()
+                } else {
+                    let (taken, still) = workers.taken(dir, &lanes).await?;
+                    workers.vacuous += usize::from(taken < lanes.len() || still == 0);
+                    format!(
+                        "{taken} of its {} lanes claimed and worked on by another before it woke, {still} at the same position",
+                        lanes.len()
+                    )
+                };
+                signal(&workers.running[victim], "CONT")?;
+                let time = stopped.elapsed().as_secs();
+                workers
+                    .happened
+                    .push(format!("SIGSTOP {time} s {point}, {fate}"));
             }
         }
     }

@@ -46,6 +46,16 @@ mod armed {
     #[inline(always)]
     pub(crate) fn point(_: Point) {}
 
+    pub(crate) struct Transaction;
+
+    impl Transaction {
+        #[inline(always)]
+        #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+        pub(crate) fn begin() -> Self {
+            Self
+        }
+    }
+
     #[inline(always)]
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     pub(crate) fn planted(_: Mistake) -> bool {
@@ -59,7 +69,7 @@ mod armed {
 mod armed {
     use std::process::Command;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    use std::sync::{LazyLock, OnceLock};
+    use std::sync::{Condvar, LazyLock, Mutex, OnceLock};
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -83,6 +93,28 @@ mod armed {
 
     /// Set before the process stops, for its tasks wake up in any order.
     static STOPS: AtomicBool = AtomicBool::new(false);
+
+    /// Transactions that are open in this process, and a bell for when they are fewer.
+    static OPEN: Mutex<usize> = Mutex::new(0);
+    static ENDED: Condvar = Condvar::new();
+
+    /// An open transaction. Whoever is to stop outside of one waits for those of other lanes: a process that stopped with
+    /// one would hold the whole file, and nobody could take its lanes.
+    pub(crate) struct Transaction(());
+
+    impl Transaction {
+        pub(crate) fn begin() -> Self {
+            *OPEN.lock().unwrap() += 1;
+            Self(())
+        }
+    }
+
+    impl Drop for Transaction {
+        fn drop(&mut self) {
+            *OPEN.lock().unwrap() -= 1;
+            ENDED.notify_all();
+        }
+    }
 
     /// When it was continued.
     static CONTINUED: OnceLock<Instant> = OnceLock::new();
@@ -134,18 +166,25 @@ mod armed {
         eprintln!("fault: {point:?}");
         match fault.action {
             Action::Abort => std::process::abort(),
-            // The signal stops every thread, this one too, before the call returns.
-            Action::Stop => {
-                STOPS.store(true, Ordering::SeqCst);
-                let pid = std::process::id().to_string();
-                let stopped = Command::new("kill").args(["-STOP", &pid]).status();
-                assert!(
-                    stopped.is_ok_and(|status| status.success()),
-                    "`kill -STOP {pid}` failed"
-                );
-                CONTINUED.get_or_init(Instant::now);
-            }
+            Action::Stop => tokio::task::block_in_place(|| stop(point)),
         }
+    }
+
+    fn stop(point: Point) {
+        let mut open = OPEN.lock().unwrap();
+        if point == Point::RetryWaiting {
+            open = ENDED.wait_while(open, |open| *open > 0).unwrap();
+        }
+        STOPS.store(true, Ordering::SeqCst);
+        let pid = std::process::id().to_string();
+        // The signal stops every thread, this one too, before the call returns.
+        let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()),
+            "`kill -STOP {pid}` failed"
+        );
+        drop(open);
+        CONTINUED.get_or_init(Instant::now);
     }
 
     pub(crate) fn planted(mistake: Mistake) -> bool {
@@ -164,5 +203,5 @@ mod armed {
 }
 
 #[cfg_attr(not(feature = "sqlite"), allow(unused_imports))]
-pub(crate) use armed::planted;
+pub(crate) use armed::{Transaction, planted};
 pub(crate) use armed::{late, point};

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteError};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, SqlStr};
 use tokio::sync::OwnedMutexGuard;
 
+use crate::fault::Transaction;
 use crate::store::Commit;
 use crate::{Error, Result};
 
@@ -160,6 +161,8 @@ pub(super) struct Open {
     /// Where the connection goes back to; nobody else writes until then.
     pub(super) slot: OwnedMutexGuard<Option<Writer>>,
     pub(super) writer: Writer,
+    /// Lets the fault bench know of it.
+    pub(super) _seen: Transaction,
 }
 
 impl Open {
@@ -252,7 +255,11 @@ impl Open {
     }
 
     fn give_back(self) {
-        let Self { mut slot, writer } = self;
+        let Self {
+            mut slot,
+            writer,
+            _seen,
+        } = self;
         *slot = Some(writer);
     }
 }

@@ -34,7 +34,7 @@ use super::{
     Transactional,
 };
 use crate::error::Context;
-use crate::fault::{Mistake, Point, planted, point};
+use crate::fault::{Mistake, Point, Transaction, planted, point};
 use crate::record::{Cursor, Position};
 use crate::{Error, Result};
 
@@ -191,6 +191,7 @@ impl Sqlite {
     async fn transaction(&self) -> Result<Open> {
         let mut slot = self.inner.writer.clone().lock_owned().await;
         let mut idle = slot.take();
+        let seen = Transaction::begin();
         let waiting = self.waiting();
         loop {
             let attempt = match idle.take() {
@@ -209,7 +210,11 @@ impl Sqlite {
             };
             let begun = waiting.attempted(attempt).await;
             if let Some(writer) = begun.context("beginning a transaction")? {
-                return Ok(Open { slot, writer });
+                return Ok(Open {
+                    slot,
+                    writer,
+                    _seen: seen,
+                });
             }
         }
     }

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: e93df3d6bd62a8f83618a4cb bca3768cb0b3b2d0665bf126
+// digest: 41d71cf900352033285a9390 bca3768cb0b3b2d0665bf126
 
 //! From the type and version of an envelope to the code that knows it.
 

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d798aa374778211763edaccf 48975015d7c1f9a034fd1588
+// digest: c043f1b07093df6e1f112f16 0e63d8742be87d4516a6c056
 
 //! `order`: its versions, and what handles them.
 
@@ -61,7 +61,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: d798aa374778211763edaccf f22784ae9b3c2a47523a7be5
+// digest: c043f1b07093df6e1f112f16 f22784ae9b3c2a47523a7be5
 
 //! `order`, version 1.
 

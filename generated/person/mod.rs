@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cc9ee23f00b4a84d67e2ddb5 227fccfea2503a54eee5d12d
+// digest: f1e85ca4eb0aa69216684d42 f801938e349aed3931b0e178
 
 //! `person`: its versions, and what handles them.
 
@@ -78,7 +78,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cc9ee23f00b4a84d67e2ddb5 648d88042d4dd72763608f59
+// digest: f1e85ca4eb0aa69216684d42 648d88042d4dd72763608f59
 
 //! `person`, version 1.
 

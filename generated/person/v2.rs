@@ -1,5 +1,5 @@
 // @generated from schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: cc9ee23f00b4a84d67e2ddb5 3f8d869c5102ecab971ce711
+// digest: f1e85ca4eb0aa69216684d42 3f8d869c5102ecab971ce711
 
 //! `person`, version 2.
 

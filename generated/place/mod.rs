@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 939485462ceb760ad38fd10e b5cdb357f77ce84110e55f86
+// digest: 8ec30c44b4f4451b281e3b64 bfd78dff97de0f516edcc2b0
 
 //! `place`: its versions, and what handles them.
 
@@ -61,7 +61,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

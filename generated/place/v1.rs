@@ -1,5 +1,5 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 939485462ceb760ad38fd10e 11069fcc9e6cad1860709c68
+// digest: 8ec30c44b4f4451b281e3b64 11069fcc9e6cad1860709c68
 
 //! `place`, version 1.
 

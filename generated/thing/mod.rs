@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 893178e7c8d999f98295ef12 58e1e69c4cc12f1c2d736e8f
+// digest: 6a640986fd09f83c2c26cf48 47e68a08ed40ccb5f2c76516
 
 //! `thing`: its versions, and what handles them.
 
@@ -61,7 +61,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 893178e7c8d999f98295ef12 21d573df82f0afb8c5fa0d3f
+// digest: 6a640986fd09f83c2c26cf48 21d573df82f0afb8c5fa0d3f
 
 //! `thing`, version 1.
 

@@ -66,9 +66,8 @@ impl Error {
         Self::new(Kind::Park, reason)
     }
 
-    /// The provided `deleted` of a handler: a tombstone that nobody handles.
-    #[doc(hidden)]
-    pub fn tombstone() -> Self {
+    /// A tombstone that nobody handles.
+    pub(crate) fn tombstone() -> Self {
         Self::new(Kind::Tombstone, "no handler for deleted keys")
     }
 

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -233,6 +235,20 @@ where
 
     fn call(&'a self, state: &'a T, message: M, cx: &'a mut Cx<S>) -> Fut {
         self(state, message, cx)
+    }
+}
+
+/// The provided `deleted` of a generated handler: nobody handles that tombstone. A future with a name, for the compiler
+/// takes longer to see that one without may be sent to another thread.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Unhandled;
+
+impl Future for Unhandled {
+    type Output = Result;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result> {
+        Poll::Ready(Err(crate::Error::tombstone()))
     }
 }
 

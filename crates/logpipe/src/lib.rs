@@ -49,6 +49,8 @@ pub use envelope::Body;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use futures_util::future::Either;
+#[doc(hidden)]
+pub use handler::Unhandled;
 pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Newest, Route};
 pub use log::{Log, Subscription, Topics};
 pub use message::{

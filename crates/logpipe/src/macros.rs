@@ -46,29 +46,22 @@
 #[macro_export]
 macro_rules! wire {
     // Whether a member keeps a rule, which is about the value, if there is one.
-    (@kept required $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {{
-        let value = &$field;
-        $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
-    }};
+    (@kept required $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
+        $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule (&$field) $($rule)+));
+    };
     (@kept optional_nullable $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
-        match &$field {
-            ::core::option::Option::Some(::core::option::Option::Some(value)) => {
-                $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
-            }
-            _ => true,
+        if let ::core::option::Option::Some(::core::option::Option::Some(value)) = &$field {
+            $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+));
         }
     };
     (@kept $presence:ident $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
-        match &$field {
-            ::core::option::Option::Some(value) => {
-                $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+))
-            }
-            ::core::option::Option::None => true,
+        if let ::core::option::Option::Some(value) = &$field {
+            $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+));
         }
     };
 
-    (@rule $value:ident $rule:ident ()) => { $crate::rules::$rule($value) };
-    (@rule $value:ident $rule:ident ($($argument:tt)+)) => {
+    (@rule $value:tt $rule:ident ()) => { $crate::rules::$rule($value) };
+    (@rule $value:tt $rule:ident ($($argument:tt)+)) => {
         $crate::rules::$rule($value, $($argument)+)
     };
 
@@ -80,7 +73,10 @@ macro_rules! wire {
     ) => {
         impl $crate::codec::Wire for $name {
             const NAMES: &'static [$crate::codec::Name] = &[
-                $($crate::codec::Name::new($wire, ::core::concat!(",\"", $wire, "\":"))),*
+                $($crate::codec::Name {
+                    text: $wire,
+                    spelled: ::core::concat!(",", ::core::stringify!($wire), ":"),
+                }),*
             ];
 
             fn read<'a, R: $crate::codec::Reader<'a>>(
@@ -104,10 +100,10 @@ macro_rules! wire {
 
             fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
                 let mut broken = ::core::option::Option::<$crate::codec::Fault>::None;
-                let kept = $($($crate::wire!(
+                $($($crate::wire!(
                     @kept $presence broken self.$field; $wire $rule ($($argument)*)
-                ) &&)*)* true;
-                if !kept && let ::core::option::Option::Some(fault) = broken {
+                );)*)*
+                if let ::core::option::Option::Some(fault) = broken {
                     return ::core::result::Result::Err(fault);
                 }
                 $($(

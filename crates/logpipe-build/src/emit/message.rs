@@ -165,7 +165,7 @@ fn handler_trait(catalog: &Catalog, versions: &[Message]) -> Item {
                 _key: &[u8],
                 _cx: &mut ::logpipe::Cx<S>,
             ) -> impl Future<Output = ::logpipe::Result> + Send {
-                ::std::future::ready(Err(::logpipe::Error::tombstone()))
+                ::logpipe::Unhandled
             }
         }
     })

@@ -182,33 +182,33 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The name of a declared member.
+/// The name of a declared member. [`wire!`](crate::wire) writes it as plain data: a call for each member of each type
+/// would keep the compiler busy.
 #[derive(Debug, Clone, Copy)]
 pub struct Name {
-    text: &'static str,
-    /// As JSON spells it behind another member, for bytes to be compared as they stand; empty for a name with an escape.
-    #[cfg_attr(not(feature = "json"), allow(dead_code))]
-    json: &'static str,
+    #[doc(hidden)]
+    pub text: &'static str,
+    /// `,"name":`, with the name as Rust spells it.
+    #[doc(hidden)]
+    pub spelled: &'static str,
 }
 
 impl Name {
-    /// At compile time, in the table of a type's members: `json` is the name between `,"` and `":`.
-    pub const fn new(text: &'static str, json: &'static str) -> Self {
-        let bytes = text.as_bytes();
-        let (mut at, mut plain) = (0, true);
-        while at < bytes.len() {
-            plain = plain && bytes[at] >= 0x20 && bytes[at] != b'"' && bytes[at] != b'\\';
-            at += 1;
-        }
-        Self {
-            text,
-            json: if plain { json } else { "" },
-        }
-    }
-
     /// As declared.
     pub const fn as_str(&self) -> &'static str {
         self.text
+    }
+
+    /// As JSON spells it behind another member, for bytes to be compared as they stand; none for a name with an escape.
+    /// Every escape of Rust is longer than what it stands for. (Who writes a table by hand with a raw tab in a name reads
+    /// that tab raw.)
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(crate) const fn json(&self) -> Option<&'static str> {
+        match self.spelled.len() == r#","":"#.len() + self.text.len() {
+            true => Some(self.spelled),
+            false => None,
+        }
     }
 }
 

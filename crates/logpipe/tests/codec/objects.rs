@@ -179,6 +179,49 @@ struct Shut {
 logpipe::wire! { struct Shut closed { a: "a" optional; } }
 logpipe::message! { Shut = "shut" version 1; }
 
+/// Its names are spelled with escapes, in Rust as in JSON.
+#[derive(Debug, PartialEq)]
+pub struct Odd {
+    quote: i64,
+    tab: i64,
+    wide: i64,
+    back: i64,
+}
+
+logpipe::wire! {
+    struct Odd closed {
+        quote: "a\":1,\"b" required;
+        tab: "\t" required;
+        wide: "\u{e9}" required;
+        back: r"\" required;
+    }
+}
+logpipe::message! { Odd = "odd" version 1; }
+
+#[test]
+fn a_name_with_an_escape_is_what_it_stands_for() {
+    let odd = Odd {
+        quote: 1,
+        tab: 2,
+        wide: 3,
+        back: 4,
+    };
+    for spelled in [
+        r#"{"a\":1,\"b":1,"\t":2,"é":3,"\\":4}"#,
+        r#"{"a\u0022:1,\u0022b":1,"\u0009":2,"\u00e9":3,"\u005c":4}"#,
+    ] {
+        assert_eq!(from_json::<Odd>(spelled).as_ref(), Ok(&odd), "{spelled}");
+    }
+    for hostile in [
+        r#"{"a":1,"b":1,"\t":2,"é":3,"\\":4}"#,
+        r#"{"a\":1,\"b":1,"\t":2,"\u{e9}":3,"\\":4}"#,
+        "{\"a\\\":1,\\\"b\":1,\"\t\":2,\"é\":3,\"\\\\\":4}",
+        r#"{"a\":1,\"b":1,"\t":2,"é":3,"\":4}"#,
+    ] {
+        assert!(from_json::<Odd>(hostile).is_err(), "{hostile}");
+    }
+}
+
 #[test]
 fn a_closed_object_names_the_stranger_escaped_and_cut() {
     assert_eq!(from_json::<Shut>("{}").expect("valid").a, None);

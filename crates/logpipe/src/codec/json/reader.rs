@@ -425,17 +425,13 @@ impl<'a> Reader<'a> for JsonReader<'a> {
     #[inline]
     fn expect(&mut self, left: &mut JsonLeft, name: &Name) -> bool {
         // The declared order, no escape in the name, no white space.
-        let spelled = name.json.as_bytes();
-        let spelled = if left.first {
-            spelled.get(1..).unwrap_or_default()
-        } else {
-            spelled
-        };
-        if spelled.is_empty() || !self.take(spelled) {
+        let Some(spelled) = name.json() else {
             return false;
-        }
-        left.first = false;
-        true
+        };
+        // Behind the comma where nothing comes before.
+        let is_it = self.take(&spelled.as_bytes()[usize::from(left.first)..]);
+        left.first &= !is_it;
+        is_it
     }
 
     fn row(&mut self, left: &mut JsonLeft, rows: &[Name], next: usize) -> Result<Row<'a>, Fault> {

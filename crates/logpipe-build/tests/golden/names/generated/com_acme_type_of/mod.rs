@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 042fe1d1facb9efd257d5b7c e8b7c8c35b003bd07a0e5e0c
+// digest: a922c5d71614259112dc6d7a d181cb453d48369f478ac38d
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -78,7 +78,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 5f62131f0155f336541e6983 b00098f2cbe1f3f8d380ca59
+// digest: 282b48b2b9902930790d17d7 184e741e8a00d01def540f3e
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -61,7 +61,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 86e80aa3d26563d5bba0abb2 f2c4ce6842d7680bbc8e39bc
+// digest: 99073f2c6659d32fd2907fc3 8ac414fb83c57a0cab4cd919
 
 //! `lossy`: its versions, and what handles them.
 
@@ -95,7 +95,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

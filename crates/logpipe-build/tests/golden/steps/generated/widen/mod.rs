@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f2ef4d49babd6e20416642da adbb260969d5da893ebe2d8c
+// digest: 7108fda273fd893f95cb5852 b0be8fde6faf60bd1a1ebe3f
 
 //! `widen`: its versions, and what handles them.
 
@@ -78,7 +78,7 @@ pub trait Handler<S: ::logpipe::Store = ::logpipe::Broker>: Send + Sync + 'stati
         _key: &[u8],
         _cx: &mut ::logpipe::Cx<S>,
     ) -> impl Future<Output = ::logpipe::Result> + Send {
-        ::std::future::ready(Err(::logpipe::Error::tombstone()))
+        ::logpipe::Unhandled
     }
 }
 

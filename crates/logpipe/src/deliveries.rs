@@ -16,7 +16,7 @@ use crate::health::Board;
 use crate::record::{LaneId, Position};
 use crate::service::{Outcome, Stop};
 use crate::store::{Broker, Due, Transactional};
-use crate::{AnyOf, Error, Failure, Rejected, Result, Store};
+use crate::{AnyOf, Error, Failure, Result, Store};
 
 /// Messages as they come, one of each lane at a time.
 ///
@@ -241,11 +241,8 @@ impl<S: Store, A: AnyOf> HandOver<A, S> {
             store,
             due,
         } = offer;
-        let Some(value) = current.record.value.as_deref() else {
-            return Err(Rejected::Tombstone.into());
-        };
         let message = {
-            let envelope = current.open(Some(value))?;
+            let envelope = current.open()?;
             A::decode(&envelope.message_type, envelope.version, envelope.body)?
         };
         let (answer, answered) = oneshot::channel();

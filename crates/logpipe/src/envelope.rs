@@ -82,15 +82,63 @@ pub fn open(value: Option<&[u8]>) -> Result<Envelope<'_>, Rejected> {
     }
 }
 
-/// Type and version of a head in canonical form, before anything else is looked at: where a record may have to go.
-/// Whether the rest is an envelope at all, [`open`] says.
+/// How to open the envelope of a record whose type and version were looked at before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// The head is in canonical form, and the message begins so far behind the format and its colon.
+    Behind(usize),
+    /// As [`open`] does.
+    Head,
+    /// The head can't be believed: as [`open_exact`] does.
+    Exact,
+}
+
+/// Opens a record's value whose head was looked at before.
 #[inline]
-pub(crate) fn peek(value: &[u8]) -> Option<(&str, u32)> {
+pub(crate) fn open_again<'a>(
+    value: Option<&'a [u8]>,
+    opening: Opening,
+    message_type: &'a str,
+    version: u32,
+) -> Result<Envelope<'a>, Rejected> {
+    let start = match opening {
+        Opening::Behind(start) => start,
+        Opening::Head => return open(value),
+        Opening::Exact => return open_exact(value),
+    };
+    let head = Head {
+        message_type: Cow::Borrowed(message_type),
+        version,
+        producer: None,
+        start,
+    };
+    Ok(head.envelope(Document::of(value)?, false))
+}
+
+/// A head in canonical form, seen before anything else is looked at: where a record may have to go. Whether the rest is an
+/// envelope at all, [`open`] says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peeked<'a> {
+    pub(crate) message_type: &'a str,
+    pub(crate) version: u32,
+    /// All that was looked at, from the format on: a value that begins with the same bytes has the same head.
+    pub(crate) bytes: &'a [u8],
+    /// For [`Opening::Behind`].
+    pub(crate) start: usize,
+}
+
+/// What the first bytes say, if they are in canonical form.
+#[inline]
+pub(crate) fn peek(value: &[u8]) -> Option<Peeked<'_>> {
     #[cfg(feature = "json")]
     if let Some(text) = value.strip_prefix(b"json:") {
-        let (message_type, version, _) = canonical(text)?;
-        let message_type = std::str::from_utf8(&text[message_type]).ok()?;
-        return Some((message_type, version));
+        let (message_type, version, start) = canonical(text)?;
+        return Some(Peeked {
+            message_type: std::str::from_utf8(&text[message_type]).ok()?,
+            version,
+            bytes: &value[..value.len() - text.len() + start],
+            start,
+        });
     }
     let _ = value;
     None

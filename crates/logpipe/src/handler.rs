@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::consumer::run::Run;
 use crate::deliveries::{Answer, Offer};
+use crate::envelope::Opening;
 use crate::record::{Headers, LaneId, Position, Record};
 use crate::store::Broker;
 use crate::{Failure, Message, Result, Store, Transactional, Versions, envelope};
@@ -36,23 +37,17 @@ pub(crate) struct Current {
     pub(crate) version: u32,
     /// 1 for the first.
     pub(crate) attempt: u32,
-    /// Its head can't be believed: the whole envelope is read before anything is decoded.
-    pub(crate) exact: bool,
+    /// How far its head is known.
+    pub(crate) opening: Opening,
     /// Told when the record is settled and that is durable; dropped when that fails.
     pub(crate) confirm: Option<oneshot::Sender<()>>,
 }
 
 impl Current {
-    pub(crate) fn open<'a>(
-        &self,
-        value: Option<&'a [u8]>,
-    ) -> Result<envelope::Envelope<'a>, Failure> {
-        let open = if self.exact {
-            envelope::open_exact
-        } else {
-            envelope::open
-        };
-        Ok(open(value)?)
+    pub(crate) fn open(&self) -> Result<envelope::Envelope<'_>, Failure> {
+        let (value, message_type) = (self.record.value.as_deref(), &*self.message_type);
+        let opened = envelope::open_again(value, self.opening, message_type, self.version);
+        Ok(opened?)
     }
 }
 
@@ -64,7 +59,7 @@ impl Current {
             message_type: self.message_type.clone(),
             version: self.version,
             attempt: self.attempt,
-            exact: self.exact,
+            opening: self.opening,
             confirm: None,
         }
     }
@@ -83,7 +78,7 @@ impl Current {
             message_type: Cow::Borrowed(""),
             version: 0,
             attempt: 0,
-            exact: false,
+            opening: Opening::Head,
             confirm: None,
         }
     }
@@ -441,11 +436,11 @@ where
     H: Send + Sync,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let Some(value) = cx.current.record.value.as_deref() else {
+        if cx.current.record.value.is_none() {
             let key = cx.current.record.key.clone().unwrap_or_default();
             return Ok(A::deleted(&self.handler, &key, cx).await?);
-        };
-        let envelope = cx.current.open(Some(value))?;
+        }
+        let envelope = cx.current.open()?;
         let any = A::decode(envelope.version, envelope.body)?;
         Ok(any.dispatch(&self.handler, cx).await?)
     }
@@ -466,10 +461,10 @@ where
     F: for<'a> HandlerFn<'a, A::Latest, S>,
 {
     async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let Some(value) = cx.current.record.value.as_deref() else {
+        if cx.current.record.value.is_none() {
             return Err(crate::Error::tombstone().into());
-        };
-        let envelope = cx.current.open(Some(value))?;
+        }
+        let envelope = cx.current.open()?;
         let newest = A::decode(envelope.version, envelope.body)?.newest(&self.upcasts);
         Ok(self.function.call(newest, cx).await?)
     }
@@ -514,6 +509,5 @@ where
 }
 
 pub(crate) fn decode<M: Message>(current: &Current) -> Result<M, Failure> {
-    let value = current.record.value.as_deref();
-    current.open(value)?.body.decode::<M>()
+    current.open()?.body.decode::<M>()
 }

@@ -39,6 +39,7 @@
 ///
 /// * `struct NAME open` reads over members that are not declared, `closed` refuses them, `keep(field)` carries them in
 ///   that field, a `Map<Value>`.
+/// * The literal of a name spells control characters as escapes.
 /// * `required` is a field `T`; `optional` (may be absent) and `nullable` (always there, may be null) are `Option<T>`;
 ///   `optional_nullable` is `Option<Option<T>>`, the outer one for absent.
 /// * What follows are the functions of [`rules`](crate::rules), applied to the `T`.

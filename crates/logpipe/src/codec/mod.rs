@@ -140,6 +140,11 @@ pub trait Writer {
     fn object(&mut self, members: usize) -> Result<Self::Object, Fault>;
     /// The next member's name; its value follows.
     fn member(&mut self, object: &mut Self::Object, name: &str) -> Result<(), Fault>;
+    /// As [`Self::member`], for one that the object declares.
+    #[inline]
+    fn declared(&mut self, object: &mut Self::Object, name: &Name) -> Result<(), Fault> {
+        self.member(object, name.as_str())
+    }
     /// Ends it.
     fn end_object(&mut self, object: Self::Object) -> Result<(), Fault>;
 
@@ -199,16 +204,18 @@ impl Name {
         self.text
     }
 
-    /// As JSON spells it behind another member, for bytes to be compared as they stand; none for a name with an escape.
-    /// Every escape of Rust is longer than what it stands for. (Who writes a table by hand with a raw tab in a name reads
-    /// that tab raw.)
+    /// As JSON spells it behind another member, for bytes to be compared and copied as they stand; none for a name with an
+    /// escape, which in Rust is always longer than what it stands for.
     #[cfg(feature = "json")]
     #[inline]
-    pub(crate) const fn json(&self) -> Option<&'static str> {
-        match self.spelled.len() == r#","":"#.len() + self.text.len() {
-            true => Some(self.spelled),
-            false => None,
-        }
+    pub(crate) fn json(&self) -> Option<&'static str> {
+        let is_itself = self.spelled.len() == r#","":"#.len() + self.text.len();
+        debug_assert!(
+            !is_itself || json::is_plain(self.text.as_bytes()),
+            "a control character in a member's name has to be written as an escape: {:?}",
+            self.text
+        );
+        is_itself.then_some(self.spelled)
     }
 }
 

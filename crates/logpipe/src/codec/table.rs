@@ -206,7 +206,7 @@ impl<T: Wire> Outgoing for required<&T> {
         names: &'static [Name],
         first: usize,
     ) -> Result<(), Fault> {
-        writer.member(object, names[first].as_str())?;
+        writer.declared(object, &names[first])?;
         at(&names[first], self.0.write(writer))
     }
 

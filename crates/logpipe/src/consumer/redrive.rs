@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::Shared;
 use super::offer::{Answered, answer};
 use super::run::{End, Job, Rules, Run, Verdict};
+use crate::envelope::Opening;
 use crate::handler::{Current, Erased};
 use crate::health::{LaneState, Tally, redrive_place};
 use crate::policy::Order;
@@ -96,7 +97,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> 
             message_type: classified.message_type.clone(),
             version: classified.version,
             attempt: tried,
-            exact: true,
+            opening: Opening::Exact,
             confirm: None,
         },
     };

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::run::Verdict;
+use crate::envelope::{self, Opening};
 use crate::handler::{Erased, Route, Takes};
 use crate::producer::TYPE_HEADER;
 use crate::record::Record;
 use crate::rejected::printable;
-use crate::{Error, Rejected, Result, Store, envelope};
+use crate::{Error, Rejected, Result, Store};
 
 /// Takes records that no handler sees.
 pub(crate) const NO_ROUTE: u32 = u32::MAX;
@@ -35,23 +36,30 @@ pub(crate) struct Classified {
     /// Borrowed where a route names it: what is shared by count would be fought over by all lanes, with each record.
     pub(crate) message_type: Cow<'static, str>,
     pub(crate) version: u32,
+    /// How far that is known.
+    pub(crate) opening: Opening,
     /// How it ends, where no handler needs to see it.
     pub(crate) decided: Option<Verdict>,
 }
 
-/// Where records of a type and version go that somebody handles.
+/// Where records go that begin with the same head, and are handled by somebody.
 pub(crate) struct Routed {
+    /// A copy: the record's own bytes are a slice of what the source handed over, and would keep all of it.
+    head: Box<[u8]>,
     message_type: &'static str,
     version: u32,
     route: u32,
+    start: usize,
 }
 
 impl Routed {
+    #[inline]
     fn classified(&self) -> Classified {
         Classified {
             route: self.route,
             message_type: Cow::Borrowed(self.message_type),
             version: self.version,
+            opening: Opening::Behind(self.start),
             decided: None,
         }
     }
@@ -118,22 +126,25 @@ impl<S: Store> Router<S> {
     }
 
     /// As [`classify`](Self::classify) a record as it was read, with what is remembered of the one before it: records of a
-    /// type and version come together, and to compare is quicker than to look up.
+    /// type and version come together, and to compare bytes is quicker than to look them up.
     pub(crate) fn classify_next(&self, record: &Record, before: &mut Option<Routed>) -> Classified {
-        let peeked = record.value.as_deref().and_then(envelope::peek);
-        if let Some(routed) = before
-            && peeked == Some((routed.message_type, routed.version))
+        let value = record.value.as_deref();
+        if let (Some(routed), Some(value)) = (&before, value)
+            && value.starts_with(&routed.head)
         {
             return routed.classified();
         }
         let classified = self.classify(record, false);
         if let Cow::Borrowed(message_type) = classified.message_type
-            && classified.decided.is_none()
+            && let Opening::Behind(start) = classified.opening
+            && let Some(peeked) = value.and_then(envelope::peek)
         {
             *before = Some(Routed {
+                head: peeked.bytes.into(),
                 message_type,
                 version: classified.version,
                 route: classified.route,
+                start,
             });
         }
         classified
@@ -146,8 +157,12 @@ impl<S: Store> Router<S> {
         };
         // Most records are what their first bytes say; what the rest of them is, decoding finds out.
         if !exact
-            && let Some((message_type, version)) = envelope::peek(value)
-            && let Some(classified) = self.routed(message_type, version)
+            && let Some(peeked) = envelope::peek(value)
+            && let Some(classified) = self.routed(
+                peeked.message_type,
+                peeked.version,
+                Opening::Behind(peeked.start),
+            )
         {
             return classified;
         }
@@ -162,7 +177,8 @@ impl<S: Store> Router<S> {
             Err(rejected) => return Classified::rejected(rejected),
         };
         let (message_type, version) = (&*envelope.message_type, envelope.version);
-        if let Some(classified) = self.routed(message_type, version) {
+        let opening = if exact { Opening::Exact } else { Opening::Head };
+        if let Some(classified) = self.routed(message_type, version, opening) {
             return classified;
         }
         // Nobody decodes it, so nobody would notice that the rest of it is broken or says otherwise.
@@ -186,12 +202,13 @@ impl<S: Store> Router<S> {
     }
 
     /// Where somebody handles it.
-    fn routed(&self, message_type: &str, version: u32) -> Option<Classified> {
+    fn routed(&self, message_type: &str, version: u32, opening: Opening) -> Option<Classified> {
         let entry = self.types.get(message_type)?;
         Some(Classified {
             route: entry.route(version)?,
             message_type: entry.name.clone(),
             version,
+            opening,
             decided: None,
         })
     }
@@ -222,6 +239,7 @@ impl<S: Store> Router<S> {
                 route: *route,
                 message_type: name.clone(),
                 version: 0,
+                opening: Opening::Head,
                 decided: None,
             },
             _ => Classified::rejected(Rejected::Tombstone),
@@ -255,6 +273,7 @@ impl Classified {
             route: NO_ROUTE,
             message_type: Cow::Borrowed(""),
             version: 0,
+            opening: Opening::Head,
             decided: Some(Verdict::Rejected(rejected.into())),
         }
     }
@@ -264,6 +283,7 @@ impl Classified {
             route: NO_ROUTE,
             message_type,
             version,
+            opening: Opening::Head,
             decided: Some(Verdict::Ignored),
         }
     }

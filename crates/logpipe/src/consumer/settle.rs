@@ -194,7 +194,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 job.decided = classified.decided;
                 job.current.message_type = classified.message_type;
                 job.current.version = classified.version;
-                job.current.exact = true;
+                job.current.opening = classified.opening;
                 Fate::Back
             }
             Verdict::DeadLetter(letter) if letter.is_written => {

@@ -12,6 +12,12 @@ pub(crate) trait Spelled: Sized {
 
     /// The one spelling; `None` for a value that the grammar can't spell.
     fn spell(&self) -> Option<Cow<'_, str>>;
+
+    /// Hands the spelling on; a type that can do so without an allocation does.
+    #[inline]
+    fn spelled<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
+        self.spell().map(|text| take(&text))
+    }
 }
 
 /// Implements `Wire` and the rules' `Text` by [`Spelled`]; `opaque` types also get their text constructors.
@@ -30,8 +36,8 @@ macro_rules! spelled {
                 &self,
                 writer: &mut W,
             ) -> Result<(), $crate::codec::Fault> {
-                match $crate::types::Spelled::spell(self) {
-                    Some(text) => writer.string(&text),
+                match $crate::types::Spelled::spelled(self, |text| writer.string(text)) {
+                    Some(written) => written,
                     None => Err($crate::types::spelled::misspelled::<Self>()),
                 }
             }

@@ -27,10 +27,13 @@ impl Spelled for Uuid {
     }
 
     fn spell(&self) -> Option<Cow<'_, str>> {
+        self.spelled(|text| Cow::Owned(text.to_owned()))
+    }
+
+    #[inline]
+    fn spelled<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
         let mut buffer = Self::encode_buffer();
-        Some(Cow::Owned(
-            self.as_hyphenated().encode_lower(&mut buffer).to_owned(),
-        ))
+        Some(take(self.as_hyphenated().encode_lower(&mut buffer)))
     }
 }
 

@@ -212,6 +212,9 @@ fn a_name_with_an_escape_is_what_it_stands_for() {
     ] {
         assert_eq!(from_json::<Odd>(spelled).as_ref(), Ok(&odd), "{spelled}");
     }
+    let sealed = envelope::seal(Format::Json, &odd, "").expect("valid");
+    let written = r#"{"a\":1,\"b":1,"\t":2,"é":3,"\\":4}}"#;
+    assert!(sealed.ends_with(written.as_bytes()));
     for hostile in [
         r#"{"a":1,"b":1,"\t":2,"é":3,"\\":4}"#,
         r#"{"a\":1,\"b":1,"\t":2,"\u{e9}":3,"\\":4}"#,

@@ -5,6 +5,7 @@ mod scan;
 mod writer;
 
 pub use reader::JsonReader;
+pub(super) use scan::is_plain;
 pub use writer::JsonWriter;
 
 use super::{Encoding, Fault, Wire};

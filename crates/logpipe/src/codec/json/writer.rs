@@ -1,6 +1,6 @@
 //! How is a value spelled, down to the byte?
 
-use super::super::{DEPTH_MAX, Fault, FloatText, Reader, Writer, not_finite};
+use super::super::{DEPTH_MAX, Fault, FloatText, Name, Reader, Writer, not_finite};
 use super::JsonReader;
 use super::scan::{LINE_LEAD, find, is_plain};
 use crate::types::Number;
@@ -125,13 +125,23 @@ impl Writer for JsonWriter<'_> {
         self.open(b'{')
     }
 
-    /// Inlined, for the name is nearly always a constant: what has to be escaped in it is then known to the compiler.
-    #[inline]
     fn member(&mut self, object: &mut JsonOpen, name: &str) -> Result<(), Fault> {
         self.comma(object);
         quote(self.out, name);
         self.out.push(b':');
         Ok(())
+    }
+
+    #[inline]
+    fn declared(&mut self, object: &mut JsonOpen, name: &Name) -> Result<(), Fault> {
+        match name.json() {
+            Some(spelled) => {
+                let comma = usize::from(std::mem::take(&mut object.first));
+                self.out.extend_from_slice(&spelled.as_bytes()[comma..]);
+                Ok(())
+            }
+            None => self.member(object, name.as_str()),
+        }
     }
 
     fn end_object(&mut self, _object: JsonOpen) -> Result<(), Fault> {

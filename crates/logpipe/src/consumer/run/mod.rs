@@ -311,7 +311,7 @@ impl<S: Store> Run<S> {
             message_type,
             version,
             attempt,
-            exact: _,
+            opening: _,
             confirm: _,
         } = &self.cx.current;
         tracing::info_span!(

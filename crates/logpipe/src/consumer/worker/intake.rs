@@ -90,7 +90,6 @@ impl<S: Store> Worker<S> {
             content: Content {
                 record: Box::new(record),
                 classified,
-                exact: false,
             },
         }
     }

@@ -88,7 +88,6 @@ type Step<T = ()> = std::result::Result<T, Break>;
 pub(super) struct Content {
     pub(super) record: Box<Record>,
     pub(super) classified: Classified,
-    pub(super) exact: bool,
 }
 
 pub(super) struct Worker<S: Store> {
@@ -485,7 +484,7 @@ impl Content {
             record,
             message_type,
             version,
-            exact,
+            opening,
             attempt: _,
             confirm: _,
         } = job.current;
@@ -495,9 +494,9 @@ impl Content {
                 route,
                 message_type,
                 version,
+                opening,
                 decided: job.decided,
             },
-            exact,
         }
     }
 }

@@ -79,7 +79,7 @@ impl<S: Store> Worker<S> {
                     message_type: content.classified.message_type,
                     version: content.classified.version,
                     attempt: attempts + 1,
-                    exact: content.exact,
+                    opening: content.classified.opening,
                     confirm: None,
                 },
             });

@@ -121,7 +121,7 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> 
     }
     let finished = run.finish();
     let session = finished.session;
-    let verdict = finished.done.into_iter().next().map(|(_, verdict)| verdict);
+    let verdict = { finished.done }.next().map(|(_, verdict)| verdict);
     match finished.end {
         End::Whole => {}
         End::Torn => {

@@ -151,12 +151,17 @@ impl<S: Store> Shared<S> {
 
 impl<'a, S: Store> Settling<'a, S> {
     pub(super) fn new(shared: &'a Shared<S>, now: Instant) -> Self {
+        Self::with_capacity(shared, now, 0)
+    }
+
+    /// With room for so many records.
+    pub(super) fn with_capacity(shared: &'a Shared<S>, now: Instant, records: usize) -> Self {
         Self {
             shared,
             now,
-            entries: Vec::new(),
+            entries: Vec::with_capacity(records),
             parks: Vec::new(),
-            recent: Vec::new(),
+            recent: Vec::with_capacity(records),
             outcome: Outcome::default(),
         }
     }

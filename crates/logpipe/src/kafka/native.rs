@@ -389,6 +389,11 @@ impl<'a> Message<'a> {
         unsafe { bytes(self.declared.payload, self.declared.len) }
     }
 
+    /// Key and value, as far as there are any.
+    pub(super) fn parts(self) -> impl Iterator<Item = &'a [u8]> {
+        [self.key(), self.value()].into_iter().flatten()
+    }
+
     /// Milliseconds since 1970, where the record has a time.
     pub(super) fn timestamp(self) -> Option<i64> {
         let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -286,15 +286,16 @@ impl KafkaReader {
 
     /// Copies the records of a batch: one allocation holds the bytes of all of them, but for their headers.
     fn copy(&mut self, batch: Batch) {
-        let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        let sizes = batch.messages();
-        let size = sizes
-            .map(|(_, message)| part(message.key()) + part(message.value()))
-            .sum();
-        let mut arena = BytesMut::with_capacity(size);
-        let mut copy = |bytes: &[u8]| -> Bytes {
-            arena.extend_from_slice(bytes);
-            arena.split().freeze()
+        let parts = || batch.messages().flat_map(|(_, message)| message.parts());
+        let size = parts().map(<[u8]>::len).sum();
+        let mut arena = Vec::with_capacity(size);
+        parts().for_each(|part| arena.extend_from_slice(part));
+        let arena = Bytes::from(arena);
+        let mut copied = 0;
+        let mut copy = |part: &[u8]| {
+            let start = copied;
+            copied += part.len();
+            arena.slice(start..copied)
         };
         let mut places = Vec::with_capacity(batch.len());
         let first = self.pending.len();
@@ -303,6 +304,7 @@ impl KafkaReader {
             let timestamp = message
                 .timestamp()
                 .and_then(|millis| Timestamp::from_millisecond(millis).ok());
+            let (key, value) = (message.key().map(&mut copy), message.value().map(&mut copy));
             if self.pending.is_empty() && self.from.is_some_and(|from| timestamp < Some(from)) {
                 continue;
             }
@@ -311,8 +313,8 @@ impl KafkaReader {
                 lane: self.lane.clone(),
                 position: message.offset().into(),
                 timestamp,
-                key: message.key().map(&mut copy),
-                value: message.value().map(&mut copy),
+                key,
+                value,
                 headers: Headers::default(),
             });
         }

@@ -3,10 +3,12 @@
 mod together;
 
 use std::future::{Future, poll_fn};
+use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use std::vec;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -94,11 +96,14 @@ pub(crate) struct Run<S: Store> {
     end: End,
 }
 
+/// Records and what came of them.
+pub(crate) type Done = iter::Zip<vec::IntoIter<Job>, vec::IntoIter<Verdict>>;
+
 /// What a run leaves.
 pub(crate) struct Finished<S: Store> {
     pub(crate) session: S::Session,
     /// Every record of the run, in order.
-    pub(crate) done: Vec<(Job, Verdict)>,
+    pub(crate) done: Done,
     pub(crate) end: End,
 }
 
@@ -295,7 +300,7 @@ impl<S: Store> Run<S> {
         self.verdicts.resize(self.jobs.len(), Verdict::Back);
         Finished {
             session: self.cx.into_session(),
-            done: self.jobs.into_iter().zip(self.verdicts).collect(),
+            done: self.jobs.into_iter().zip(self.verdicts),
             end: self.end,
         }
     }

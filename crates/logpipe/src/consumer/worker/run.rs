@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Content, Step, Tenure, Worker};
 use crate::consumer::Shared;
 use crate::consumer::offer::hand_over;
-use crate::consumer::run::{End, Finished, Job, Run, Verdict};
+use crate::consumer::run::{Done, End, Finished, Job, Run, Verdict};
 use crate::consumer::settle::Settling;
 use crate::fault::{self, Point};
 use crate::handler::Current;
@@ -99,7 +99,7 @@ impl<S: Store> Worker<S> {
             End::Waits(error) => Some(error),
             End::Trouble(error) => {
                 self.shared.store.rollback(session).await;
-                let jobs = done.into_iter().map(|(job, _)| job).collect();
+                let jobs = done.map(|(job, _)| job).collect();
                 let fates = put_back(tenure, route, jobs, Fate::Back);
                 tenure.lane.undone(now, &fates);
                 return self.fenced_or_trouble(error).await;
@@ -111,7 +111,7 @@ impl<S: Store> Worker<S> {
             }
         };
         let shared = self.shared.clone();
-        let mut settling = Settling::new(&shared, now);
+        let mut settling = Settling::with_capacity(&shared, now, done.len());
         for (job, verdict) in done {
             settling.judge(&tenure.lane, job, verdict, route);
         }
@@ -123,8 +123,9 @@ impl<S: Store> Worker<S> {
     }
 
     /// A transaction that ended by itself: its last record is the culprit, the others go again one by one.
-    fn torn(&self, tenure: &mut Tenure, route: u32, done: Vec<(Job, Verdict)>) {
+    fn torn(&self, tenure: &mut Tenure, route: u32, done: Done) {
         let now = Instant::now();
+        let done: Vec<(Job, Verdict)> = done.collect();
         let culprit = done
             .iter()
             .rposition(|(_, verdict)| !matches!(verdict, Verdict::Back));

@@ -23,9 +23,12 @@ use crate::{Failure, Message, Result, Store};
 pub struct Batch<M> {
     messages: Vec<M>,
     /// One for each message.
-    currents: Vec<Current>,
+    currents: Currents,
     failed: BTreeMap<usize, String>,
 }
+
+/// In the boxes of the jobs that they come from and go back to.
+type Currents = Vec<Box<Current>>;
 
 impl<M> Batch<M> {
     pub(crate) fn new() -> Self {
@@ -36,17 +39,17 @@ impl<M> Batch<M> {
         }
     }
 
-    pub(crate) fn push(&mut self, message: M, current: Current) {
+    pub(crate) fn push(&mut self, message: M, current: Box<Current>) {
         self.messages.push(message);
         self.currents.push(current);
     }
 
-    pub(crate) fn currents(&self) -> &[Current] {
+    pub(crate) fn currents(&self) -> &[Box<Current>] {
         &self.currents
     }
 
     /// What was said about the messages, and their circumstances.
-    pub(crate) fn into_parts(self) -> (Vec<Current>, BTreeMap<usize, String>) {
+    pub(crate) fn into_parts(self) -> (Currents, BTreeMap<usize, String>) {
         (self.currents, self.failed)
     }
 

@@ -25,13 +25,13 @@ use crate::{Failure, Message, Result, Store, Transactional, Versions, envelope};
 /// for a consumer that keeps its positions in the log.
 pub struct Cx<S: Store = Broker> {
     session: S::Session,
-    pub(crate) current: Current,
+    /// In a box, for it passes through many hands on its way.
+    pub(crate) current: Box<Current>,
 }
 
 /// The record at hand.
 pub(crate) struct Current {
-    /// In a box, for it passes through many hands on its way.
-    pub(crate) record: Box<Record>,
+    pub(crate) record: Record,
     /// Empty for a tombstone that does not say of what type it is.
     pub(crate) message_type: Cow<'static, str>,
     pub(crate) version: u32,
@@ -53,39 +53,39 @@ impl Current {
 
 impl Current {
     /// A record of several, for a context that shows it in passing.
-    pub(crate) fn shown(&self) -> Self {
-        Self {
+    pub(crate) fn shown(&self) -> Box<Self> {
+        Box::new(Self {
             record: self.record.clone(),
             message_type: self.message_type.clone(),
             version: self.version,
             attempt: self.attempt,
             opening: self.opening,
             confirm: None,
-        }
+        })
     }
 
     /// No record: what a context shows between two.
-    pub(crate) fn nothing(lane: LaneId) -> Self {
-        Self {
-            record: Box::new(Record {
+    pub(crate) fn nothing(lane: LaneId) -> Box<Self> {
+        Box::new(Self {
+            record: Record {
                 lane,
                 position: Position::from(0),
                 timestamp: None,
                 key: None,
                 headers: Headers::default(),
                 value: None,
-            }),
+            },
             message_type: Cow::Borrowed(""),
             version: 0,
             attempt: 0,
             opening: Opening::Head,
             confirm: None,
-        }
+        })
     }
 }
 
 impl<S: Store> Cx<S> {
-    pub(crate) fn new(session: S::Session, current: Current) -> Self {
+    pub(crate) fn new(session: S::Session, current: Box<Current>) -> Self {
         Self { session, current }
     }
 

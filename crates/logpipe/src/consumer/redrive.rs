@@ -92,14 +92,14 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> 
     let job = Job {
         seq: 0,
         decided: classified.decided,
-        current: Current {
-            record: Box::new(redrive.record.clone()),
+        current: Box::new(Current {
+            record: redrive.record.clone(),
             message_type: classified.message_type.clone(),
             version: classified.version,
             attempt: tried,
             opening: Opening::Exact,
             confirm: None,
-        },
+        }),
     };
     let handler = shared.router.handler(classified.route);
     if let Some(handler) = handler

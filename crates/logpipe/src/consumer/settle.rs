@@ -327,7 +327,7 @@ impl<'a, S: Store> Settling<'a, S> {
             return Fate::Back;
         }
         let park = Park {
-            record: (*current.record).clone(),
+            record: current.record.clone(),
             attempts,
             blocks_key: self.shared.rules.order == crate::policy::Order::Key
                 && current.record.key.is_some(),
@@ -420,7 +420,7 @@ impl<'a, S: Store> Settling<'a, S> {
     pub(super) fn undo(self, lane: &mut Lane<Content>) -> Vec<(u64, Fate)> {
         let back = self.entries.into_iter().map(|entry| {
             let seq = entry.job.seq;
-            lane.give_back(seq, Content::of(entry.job, entry.route));
+            lane.give_back(seq, Content::of(entry.job));
             lane.reroute(seq, entry.route);
             (seq, Fate::Back)
         });
@@ -438,22 +438,16 @@ impl<'a, S: Store> Settling<'a, S> {
                     kind: Reason::COMMIT_REFUSED.into(),
                     text: error.to_string(),
                 }));
-                return (seq, self.fail(lane, entry.job, verdict, entry.route));
+                return (seq, self.fail(lane, entry.job, verdict));
             }
-            lane.give_back(seq, Content::of(entry.job, entry.route));
+            lane.give_back(seq, Content::of(entry.job));
             (seq, Fate::Alone)
         });
         fates.collect()
     }
 
     /// The culprit of a transaction that is gone: its end is decided now and written by the next one.
-    pub(super) fn fail(
-        &self,
-        lane: &mut Lane<Content>,
-        mut job: Job,
-        verdict: Verdict,
-        route: u32,
-    ) -> Fate {
+    pub(super) fn fail(&self, lane: &mut Lane<Content>, mut job: Job, verdict: Verdict) -> Fate {
         let seq = job.seq;
         let fate = match verdict {
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
@@ -469,7 +463,7 @@ impl<'a, S: Store> Settling<'a, S> {
             }
             _ => Fate::Alone,
         };
-        lane.give_back(seq, Content::of(job, route));
+        lane.give_back(seq, Content::of(job));
         fate
     }
 
@@ -498,7 +492,7 @@ impl<'a, S: Store> Settling<'a, S> {
                 outcome.confirms.extend(job.current.confirm.take());
             } else {
                 lane.reroute(job.seq, route);
-                lane.give_back(job.seq, Content::of(job, route));
+                lane.give_back(job.seq, Content::of(job));
             }
         }
         lane.settled(self.now, &fates);

@@ -27,7 +27,7 @@ use crate::{Error, Failure, Rejected, Result, Store};
 pub(crate) struct Job {
     /// Its number in the lane's window.
     pub(crate) seq: u64,
-    pub(crate) current: Current,
+    pub(crate) current: Box<Current>,
     /// How it ends, where that is known before any handler sees it.
     pub(crate) decided: Option<Verdict>,
 }
@@ -318,7 +318,7 @@ impl<S: Store> Run<S> {
             attempt,
             opening: _,
             confirm: _,
-        } = &self.cx.current;
+        } = &*self.cx.current;
         tracing::info_span!(
             "message",
             topic = record.lane.topic(),

@@ -22,7 +22,6 @@ impl<S: Store> Worker<S> {
     pub(super) async fn write_dead_letters(
         &mut self,
         tenure: &mut Tenure,
-        route: u32,
         mut jobs: Vec<Job>,
     ) -> Step<Option<Vec<Job>>> {
         let letters: Vec<_> = jobs
@@ -60,7 +59,7 @@ impl<S: Store> Worker<S> {
             return Ok(Some(jobs));
         }
         let now = Instant::now();
-        let fates = put_back(tenure, route, jobs, Fate::Back);
+        let fates = put_back(tenure, jobs, Fate::Back);
         tenure.lane.undone(now, &fates);
         if let Some((seq, at, error)) = refused {
             tenure.lane.hold_from(seq);

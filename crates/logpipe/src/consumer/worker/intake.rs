@@ -6,7 +6,9 @@ use tokio::time::Instant;
 
 use super::{Break, Content, Step, Tenure, Worker};
 use crate::Store;
+use crate::consumer::router::Classified;
 use crate::error::Context;
+use crate::handler::Current;
 use crate::lane::Arrival;
 use crate::record::Record;
 use crate::source::{Budget, Fetched};
@@ -80,16 +82,29 @@ impl<S: Store> Worker<S> {
             let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
             now + wait.min(lag)
         });
-        let classified = self.shared.router.classify_next(&record, &mut self.routed);
+        let Classified {
+            route,
+            message_type,
+            version,
+            opening,
+            decided,
+        } = self.shared.router.classify_next(&record, &mut self.routed);
         Arrival {
             position: record.position.clone(),
             key: record.key.clone(),
-            route: classified.route,
+            route,
             size: record.size(),
             due,
             content: Content {
-                record: Box::new(record),
-                classified,
+                current: Box::new(Current {
+                    record,
+                    message_type,
+                    version,
+                    attempt: 0,
+                    opening,
+                    confirm: None,
+                }),
+                decided,
             },
         }
     }

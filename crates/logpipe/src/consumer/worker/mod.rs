@@ -28,15 +28,15 @@ use tracing::{debug, warn};
 use self::pulse::Pulse;
 use super::Shared;
 use super::quota::Share;
-use super::router::{Classified, Routed};
-use super::run::Job;
+use super::router::Routed;
+use super::run::{Job, Verdict};
 use super::settle::{Held, RECHECK};
 use crate::error::Kind;
 use crate::fault::{self, Point};
 use crate::handler::Current;
 use crate::health::LaneState;
 use crate::lane::{Lane, Limits, Next};
-use crate::record::{Cursor, Record};
+use crate::record::Cursor;
 use crate::source::{Assigned, Gap, LaneReader, Opened, backoff};
 use crate::store::LaneKey;
 use crate::{Error, Result, Store};
@@ -86,8 +86,9 @@ type Step<T = ()> = std::result::Result<T, Break>;
 
 /// What the lane keeps of a record in its window.
 pub(super) struct Content {
-    pub(super) record: Box<Record>,
-    pub(super) classified: Classified,
+    current: Box<Current>,
+    /// How it ends, where that is known before any handler sees it.
+    decided: Option<Verdict>,
 }
 
 pub(super) struct Worker<S: Store> {
@@ -478,25 +479,14 @@ impl<S: Store> Worker<S> {
 }
 
 impl Content {
-    /// What the lane keeps of a record that ran and is not settled.
-    pub(super) fn of(job: Job, route: u32) -> Self {
-        let Current {
-            record,
-            message_type,
-            version,
-            opening,
-            attempt: _,
-            confirm: _,
-        } = job.current;
-        Self {
-            record,
-            classified: Classified {
-                route,
-                message_type,
-                version,
-                opening,
-                decided: job.decided,
-            },
-        }
+    /// Of a record that ran and is not settled: whoever waited for it is told so.
+    pub(super) fn of(job: Job) -> Self {
+        let Job {
+            seq: _,
+            mut current,
+            decided,
+        } = job;
+        current.confirm = None;
+        Self { current, decided }
     }
 }

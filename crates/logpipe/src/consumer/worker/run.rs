@@ -8,7 +8,6 @@ use crate::consumer::offer::hand_over;
 use crate::consumer::run::{Done, End, Finished, Job, Run, Verdict};
 use crate::consumer::settle::Settling;
 use crate::fault::{self, Point};
-use crate::handler::Current;
 use crate::lane::Fate;
 use crate::store::Held;
 use crate::{Error, Store};
@@ -22,7 +21,7 @@ impl<S: Store> Worker<S> {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let Some(mut jobs) = self.write_dead_letters(tenure, route, jobs).await? else {
+        let Some(mut jobs) = self.write_dead_letters(tenure, jobs).await? else {
             return Ok(());
         };
         let held = self.held(tenure);
@@ -45,7 +44,7 @@ impl<S: Store> Worker<S> {
         match ran {
             Ok(finished) => self.after(tenure, route, finished).await,
             Err((jobs, error)) => {
-                let fates = put_back(tenure, route, jobs, Fate::Back);
+                let fates = put_back(tenure, jobs, Fate::Back);
                 tenure.lane.undone(Instant::now(), &fates);
                 self.fenced_or_trouble(error).await
             }
@@ -70,18 +69,16 @@ impl<S: Store> Worker<S> {
                 tenure.lane.place(seq);
                 self.places += 1;
             }
+            let Content {
+                mut current,
+                decided,
+            } = content;
             let (attempts, _) = tenure.lane.attempts(seq);
+            current.attempt = attempts + 1;
             jobs.push(Job {
                 seq,
-                decided: content.classified.decided,
-                current: Current {
-                    record: content.record,
-                    message_type: content.classified.message_type,
-                    version: content.classified.version,
-                    attempt: attempts + 1,
-                    opening: content.classified.opening,
-                    confirm: None,
-                },
+                current,
+                decided,
             });
         }
         if !back.is_empty() {
@@ -100,13 +97,13 @@ impl<S: Store> Worker<S> {
             End::Trouble(error) => {
                 self.shared.store.rollback(session).await;
                 let jobs = done.map(|(job, _)| job).collect();
-                let fates = put_back(tenure, route, jobs, Fate::Back);
+                let fates = put_back(tenure, jobs, Fate::Back);
                 tenure.lane.undone(now, &fates);
                 return self.fenced_or_trouble(error).await;
             }
             End::Torn => {
                 self.shared.store.rollback(session).await;
-                self.torn(tenure, route, done);
+                self.torn(tenure, done);
                 return Ok(());
             }
         };
@@ -123,7 +120,7 @@ impl<S: Store> Worker<S> {
     }
 
     /// A transaction that ended by itself: its last record is the culprit, the others go again one by one.
-    fn torn(&self, tenure: &mut Tenure, route: u32, done: Done) {
+    fn torn(&self, tenure: &mut Tenure, done: Done) {
         let now = Instant::now();
         let done: Vec<(Job, Verdict)> = done.collect();
         let culprit = done
@@ -133,11 +130,10 @@ impl<S: Store> Worker<S> {
         for (index, (job, verdict)) in done.into_iter().enumerate() {
             if Some(index) == culprit {
                 let seq = job.seq;
-                let fate =
-                    Settling::new(&self.shared, now).fail(&mut tenure.lane, job, verdict, route);
+                let fate = Settling::new(&self.shared, now).fail(&mut tenure.lane, job, verdict);
                 fates.push((seq, fate));
             } else {
-                fates.extend(put_back(tenure, route, vec![job], Fate::Alone));
+                fates.extend(put_back(tenure, vec![job], Fate::Alone));
             }
         }
         tenure.lane.undone(now, &fates);
@@ -166,16 +162,11 @@ async fn execute<S: Store>(
 }
 
 /// Gives the records of a run back to the lane.
-pub(super) fn put_back(
-    tenure: &mut Tenure,
-    route: u32,
-    jobs: Vec<Job>,
-    fate: Fate,
-) -> Vec<(u64, Fate)> {
+pub(super) fn put_back(tenure: &mut Tenure, jobs: Vec<Job>, fate: Fate) -> Vec<(u64, Fate)> {
     let mut fates = Vec::with_capacity(jobs.len());
     for job in jobs {
         fates.push((job.seq, fate));
-        tenure.lane.give_back(job.seq, Content::of(job, route));
+        tenure.lane.give_back(job.seq, Content::of(job));
     }
     fates
 }

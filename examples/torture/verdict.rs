@@ -57,7 +57,7 @@ pub struct Held {
 pub async fn lanes_of(dir: &Path, process: u32) -> Result<Vec<Held>> {
     let mut connection = open(dir).await?;
     let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(
-        "select lane.shard, lane.epoch, lane.cursor, (select max(rowid) from effects) 
+        "select lane.shard, lane.epoch, lane.cursor, (select max(rowid) from effects)
          from logpipe_lanes lane
          where lane.topic = 'work' and ? =
              (select process from effects where shard = lane.shard order by rowid desc limit 1)",

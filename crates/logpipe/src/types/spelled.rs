@@ -15,7 +15,7 @@ pub(crate) trait Spelled: Sized {
 
     /// Hands the spelling on; a type that can do so without an allocation does.
     #[inline]
-    fn spelled<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
+    fn with_spelling<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
         self.spell().map(|text| take(&text))
     }
 }
@@ -36,7 +36,7 @@ macro_rules! spelled {
                 &self,
                 writer: &mut W,
             ) -> Result<(), $crate::codec::Fault> {
-                match $crate::types::Spelled::spelled(self, |text| writer.string(text)) {
+                match $crate::types::Spelled::with_spelling(self, |text| writer.string(text)) {
                     Some(written) => written,
                     None => Err($crate::types::spelled::misspelled::<Self>()),
                 }

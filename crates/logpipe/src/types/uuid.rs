@@ -27,11 +27,11 @@ impl Spelled for Uuid {
     }
 
     fn spell(&self) -> Option<Cow<'_, str>> {
-        self.spelled(|text| Cow::Owned(text.to_owned()))
+        self.with_spelling(|text| Cow::Owned(text.to_owned()))
     }
 
     #[inline]
-    fn spelled<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
+    fn with_spelling<T>(&self, take: impl FnOnce(&str) -> T) -> Option<T> {
         let mut buffer = Self::encode_buffer();
         Some(take(self.as_hyphenated().encode_lower(&mut buffer)))
     }

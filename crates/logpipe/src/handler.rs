@@ -64,6 +64,20 @@ impl Current {
         })
     }
 
+    /// Lets go of the record's bytes.
+    pub(crate) fn clear(&mut self) {
+        let Record {
+            lane: _,
+            position: _,
+            timestamp: _,
+            key,
+            headers,
+            value,
+        } = &mut self.record;
+        (*key, *value) = (None, None);
+        *headers = Headers::default();
+    }
+
     /// No record: what a context shows between two.
     pub(crate) fn nothing(lane: LaneId) -> Box<Self> {
         Box::new(Self {

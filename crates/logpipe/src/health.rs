@@ -150,10 +150,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn handled(&mut self, message_type: Cow<'static, str>, version: u32) {
+    pub(crate) fn handled(&mut self, message_type: &Cow<'static, str>, version: u32) {
         match self.handled.last_mut() {
-            Some((last, v, count)) if *last == message_type && *v == version => *count += 1,
-            _ => self.handled.push((message_type, version, 1)),
+            Some((last, v, count)) if last == message_type && *v == version => *count += 1,
+            _ => self.handled.push((message_type.clone(), version, 1)),
         }
     }
 

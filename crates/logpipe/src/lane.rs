@@ -15,7 +15,7 @@
 //! The cursor names the last record below which everything is settled. Records settled above it are named one by one in
 //! the plan; a new owner gets them with its claim, and the lane then takes them for settled when they are fetched again.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,10 +33,14 @@ pub(crate) struct Limits {
     pub(crate) run: usize,
 }
 
-/// A record as the lane sees it; `T` is the rest of it, which the lane only keeps.
+/// The rest of a record, which the lane only keeps, and asks for its key.
+pub(crate) trait Keyed {
+    fn key(&self) -> Option<&Bytes>;
+}
+
+/// A record as the lane sees it.
 pub(crate) struct Arrival<T> {
     pub(crate) position: Position,
-    pub(crate) key: Option<Bytes>,
     /// Runs never mix routes.
     pub(crate) route: u32,
     /// Bytes, for budgets.
@@ -100,6 +104,8 @@ pub(crate) struct Lane<T> {
     waiting: BTreeSet<(Instant, u64)>,
     /// Keys of waiting records, which later records of the key wait behind.
     blocked: HashMap<Bytes, u64>,
+    /// The same by record: one that is settled has given away what its key could be asked of.
+    blocking: BTreeMap<u64, Bytes>,
     /// Slots that are running.
     running: usize,
     /// Bytes of records that are not settled.
@@ -114,7 +120,6 @@ struct Slot<T> {
     position: Position,
     /// Up to here the log was seen when this was its last record: past compacted and control records.
     through: Option<Position>,
-    key: Option<Bytes>,
     route: u32,
     size: usize,
     due: Option<Instant>,
@@ -124,7 +129,14 @@ struct Slot<T> {
     has_place: bool,
     attempts: u32,
     first_attempt: Option<Instant>,
+    /// There unless the record runs or is settled.
     content: Option<T>,
+}
+
+impl<T: Keyed> Slot<T> {
+    fn key(&self) -> Option<&Bytes> {
+        self.content.as_ref()?.key()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +147,7 @@ enum State {
     Settled,
 }
 
-impl<T> Lane<T> {
+impl<T: Keyed> Lane<T> {
     /// A lane as a claim found it.
     pub(crate) fn new(
         limits: Limits,
@@ -154,6 +166,7 @@ impl<T> Lane<T> {
             scan: 0,
             waiting: BTreeSet::new(),
             blocked: HashMap::new(),
+            blocking: BTreeMap::new(),
             running: 0,
             size: 0,
             held: None,
@@ -228,7 +241,6 @@ impl<T> Lane<T> {
     pub(crate) fn push(&mut self, arrival: Arrival<T>) {
         let Arrival {
             position,
-            key,
             route,
             size,
             due,
@@ -239,7 +251,6 @@ impl<T> Lane<T> {
         self.window.push_back(Slot {
             position,
             through: None,
-            key,
             route,
             size,
             due,
@@ -336,9 +347,7 @@ impl<T> Lane<T> {
     }
 
     fn is_blocked(&self, slot: &Slot<T>) -> bool {
-        slot.key
-            .as_ref()
-            .is_some_and(|key| self.blocked.contains_key(key))
+        !self.blocked.is_empty() && slot.key().is_some_and(|key| self.blocked.contains_key(key))
     }
 
     fn begin(&mut self, seq: u64) {
@@ -392,9 +401,9 @@ impl<T> Lane<T> {
             .map(|&(seq, _)| seq)
             .collect();
         settling.sort_unstable();
-        let (passed, cursor) = self.advance(|seq, slot| {
-            slot.state == State::Settled || settling.binary_search(&seq).is_ok()
-        });
+        let mut ahead = settling.iter().copied().peekable();
+        let (passed, cursor) = self
+            .advance(|seq, slot| slot.state == State::Settled || ahead.next_if_eq(&seq).is_some());
         Plan {
             cursor,
             above: settling
@@ -406,7 +415,7 @@ impl<T> Lane<T> {
     }
 
     /// How many slots from the front are settled, and the cursor behind them, where that moves.
-    fn advance(&self, settled: impl Fn(u64, &Slot<T>) -> bool) -> (usize, Option<Cursor>) {
+    fn advance(&self, mut settled: impl FnMut(u64, &Slot<T>) -> bool) -> (usize, Option<Cursor>) {
         let passed = self
             .window
             .iter()
@@ -462,18 +471,16 @@ impl<T> Lane<T> {
             let order = self.order;
             let slot = self.slot_mut(seq);
             let key = match fate {
-                // Keys are slices of what the source handed over: one would keep all of it.
-                Fate::Settled => slot.key.take(),
-                _ => slot.key.clone(),
+                Fate::Settled => None,
+                _ => slot.key().cloned().filter(|_| order == Order::Key),
             };
-            let key = key.filter(|_| order == Order::Key);
             match fate {
                 Fate::Settled => {
                     slot.state = State::Settled;
                     slot.content = None;
                     let size = slot.size;
                     self.size -= size;
-                    self.unblock(seq, key);
+                    self.unblock(seq);
                 }
                 // It may not overtake an older record of its key that goes back: it lines up behind it instead of waiting.
                 Fate::Retry { .. } if key.as_ref().is_some_and(|key| ahead.contains(key)) => {
@@ -488,6 +495,7 @@ impl<T> Lane<T> {
                     slot.first_attempt.get_or_insert(now);
                     self.waiting.insert((due, seq));
                     if let Some(key) = key {
+                        self.blocking.insert(seq, key.clone());
                         self.blocked.insert(key, seq);
                     }
                 }
@@ -498,16 +506,16 @@ impl<T> Lane<T> {
                         slot.attempts += 1;
                         slot.first_attempt.get_or_insert(now);
                     }
-                    ahead.extend(key.clone());
-                    self.unblock(seq, key);
+                    ahead.extend(key);
+                    self.unblock(seq);
                     self.scan = self.scan.min(seq);
                 }
             }
         }
     }
 
-    fn unblock(&mut self, seq: u64, key: Option<Bytes>) {
-        if let Some(key) = key
+    fn unblock(&mut self, seq: u64) {
+        if let Some(key) = self.blocking.remove(&seq)
             && self.blocked.get(&key) == Some(&seq)
         {
             self.blocked.remove(&key);

@@ -228,7 +228,7 @@ fn told<S: Store>(shared: &Shared<S>, redrive: &Redrive, (message_type, version)
         "redriven"
     );
     let mut tally = Tally::default();
-    tally.handled(message_type.clone(), *version);
+    tally.handled(message_type, *version);
     shared.board.add(tally);
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::dead_letter::Letter;
 use super::run::{Job, Verdict};
-use super::worker::Content;
+use super::worker::{Boxes, Content};
 use crate::handler::Current;
 use crate::health::Tally;
 use crate::lane::{Fate, Lane};
@@ -44,6 +44,8 @@ pub(super) struct Settling<'a, S: Store> {
     shared: &'a Shared<S>,
     now: Instant,
     entries: Vec<Entry>,
+    /// One for each entry, with its number in the lane.
+    fates: Vec<(u64, Fate)>,
     parks: Vec<Parking>,
     /// Of each settled record that says something about the records at large: whether it is parked.
     recent: Vec<bool>,
@@ -53,7 +55,6 @@ pub(super) struct Settling<'a, S: Store> {
 struct Entry {
     job: Job,
     route: u32,
-    fate: Fate,
     /// A handler took it.
     handled: bool,
 }
@@ -160,15 +161,15 @@ impl<'a, S: Store> Settling<'a, S> {
             shared,
             now,
             entries: Vec::with_capacity(records),
+            fates: Vec::with_capacity(records),
             parks: Vec::new(),
             recent: Vec::with_capacity(records),
             outcome: Outcome::default(),
         }
     }
 
-    pub(super) fn fates(&self) -> Vec<(u64, Fate)> {
-        let fates = self.entries.iter();
-        fates.map(|entry| (entry.job.seq, entry.fate)).collect()
+    pub(super) fn fates(&self) -> &[(u64, Fate)] {
+        &self.fates
     }
 
     /// Who is at fault decides; then the policy of its class.
@@ -233,10 +234,10 @@ impl<'a, S: Store> Settling<'a, S> {
             },
             Verdict::Hopeless(reason) => self.hopeless(&mut job, reason),
         };
+        self.fates.push((job.seq, fate));
         self.entries.push(Entry {
             job,
             route,
-            fate,
             handled,
         });
     }
@@ -382,7 +383,7 @@ impl<'a, S: Store> Settling<'a, S> {
             let full = Full { key: key.cloned() };
             let entry = &mut self.entries[parking.entry];
             // The end that it can't have now is not found out again; only how often a handler saw it is counted.
-            entry.fate = match park.attempts == entry.job.current.attempt {
+            self.fates[parking.entry].1 = match park.attempts == entry.job.current.attempt {
                 true => Fate::Tried,
                 false => Fate::Back,
             };
@@ -412,8 +413,8 @@ impl<'a, S: Store> Settling<'a, S> {
 
     /// Whether anything is to become of any record.
     pub(super) fn any_tried(&self) -> bool {
-        let mut fates = self.entries.iter().map(|entry| entry.fate);
-        fates.any(|fate| !matches!(fate, Fate::Back | Fate::Alone))
+        let mut fates = self.fates.iter();
+        fates.any(|(_, fate)| !matches!(fate, Fate::Back | Fate::Alone))
     }
 
     /// Nothing was committed: everything is as before.
@@ -467,35 +468,29 @@ impl<'a, S: Store> Settling<'a, S> {
         fate
     }
 
-    /// It is durable.
-    pub(super) fn done(self, lane: &mut Lane<Content>) -> Outcome {
+    /// It is durable. What was settled leaves its boxes for records to come.
+    pub(super) fn done(self, lane: &mut Lane<Content>, boxes: &mut Boxes) -> Outcome {
         let mut outcome = self.outcome;
-        let fates: Vec<(u64, Fate)> = self
-            .entries
-            .iter()
-            .map(|entry| (entry.job.seq, entry.fate))
-            .collect();
-        for entry in self.entries {
+        for (entry, (seq, fate)) in self.entries.into_iter().zip(&self.fates) {
             let Entry {
                 mut job,
                 route,
-                fate,
                 handled,
             } = entry;
-            if fate == Fate::Settled {
-                if handled {
-                    let current = &job.current;
-                    outcome
-                        .tally
-                        .handled(current.message_type.clone(), current.version);
-                }
-                outcome.confirms.extend(job.current.confirm.take());
-            } else {
-                lane.reroute(job.seq, route);
-                lane.give_back(job.seq, Content::of(job));
+            if *fate != Fate::Settled {
+                lane.reroute(*seq, route);
+                lane.give_back(*seq, Content::of(job));
+                continue;
             }
+            let current = &mut job.current;
+            if handled {
+                let tally = &mut outcome.tally;
+                tally.handled(&current.message_type, current.version);
+            }
+            outcome.confirms.extend(current.confirm.take());
+            boxes.keep(job.current);
         }
-        lane.settled(self.now, &fates);
+        lane.settled(self.now, &self.fates);
         self.shared.breaker.settled(self.recent);
         outcome
     }

@@ -37,9 +37,18 @@ struct Table {
 }
 
 /// A process that believes to own the lane.
+/// A record: its index in the log, and its key.
+struct Numbered(usize, Option<Bytes>);
+
+impl Keyed for Numbered {
+    fn key(&self) -> Option<&Bytes> {
+        self.1.as_ref()
+    }
+}
+
 struct Owner {
     epoch: u64,
-    lane: Lane<usize>,
+    lane: Lane<Numbered>,
     /// Index of the next record to fetch.
     next: usize,
     now: Instant,
@@ -77,13 +86,12 @@ impl Owner {
             };
             self.lane.push(Arrival {
                 position: position.clone(),
-                key: key.clone(),
                 route: (self.next % 7 / 4) as u32,
                 size: 1,
                 due: rng
                     .random_bool(0.1)
                     .then(|| self.now + Duration::from_millis(3)),
-                content: self.next,
+                content: Numbered(self.next, key.clone()),
             });
             self.next += 1;
         }
@@ -150,7 +158,7 @@ fn simulate(seed: u64, mistake: Mistake) -> Result<(), String> {
             Next::Run { seqs, .. } => seqs,
             Next::At(_) | Next::Nothing => Vec::new(),
         };
-        if !run(owner, &seqs, &log, &mut table, order, mistake, &mut rng) {
+        if !run(owner, &seqs, &mut table, order, mistake, &mut rng) {
             // Crashed, or fenced: only a new claim goes on. The last one standing claims again.
             owners.remove(who);
             if owners.is_empty() {
@@ -165,7 +173,6 @@ fn simulate(seed: u64, mistake: Mistake) -> Result<(), String> {
 fn run(
     owner: &mut Owner,
     seqs: &[u64],
-    log: &Log,
     table: &mut Table,
     order: Order,
     mistake: Mistake,
@@ -181,11 +188,13 @@ fn run(
     let mut effects = Vec::new();
     let mut stuck = Vec::new();
     let mut fates = Vec::new();
+    let mut running = Vec::new();
     for &seq in seqs {
         owner.lane.place(seq);
-        let record = owner.lane.take(seq).expect("a record runs once at a time");
-        owner.lane.give_back(seq, record);
-        let key = log.records[record].1.clone();
+        let content = owner.lane.take(seq).expect("a record runs once at a time");
+        let Numbered(record, key) = &content;
+        let (record, key) = (*record, key.clone());
+        running.push((seq, content));
         let fate = if order == Order::Key && key.is_some() && stuck.contains(&key) {
             Fate::Back
         } else if rng.random_bool(0.2) {
@@ -208,6 +217,7 @@ fn run(
                 (false, _) => Fate::Alone,
             };
         }
+        give_back(owner, running, &fates);
         match mistake {
             Mistake::ForgetTorn => owner.lane.settled(owner.now, &fates),
             _ => owner.lane.undone(owner.now, &fates),
@@ -236,9 +246,13 @@ fn run(
         }
     }
     match ending {
-        Ending::Commits => owner.lane.settled(owner.now, &fates),
+        Ending::Commits => {
+            give_back(owner, running, &fates);
+            owner.lane.settled(owner.now, &fates);
+        }
         Ending::RollsBack => {
             let back: Vec<_> = seqs.iter().map(|&seq| (seq, Fate::Back)).collect();
+            give_back(owner, running, &back);
             owner.lane.undone(owner.now, &back);
         }
         Ending::Tears => unreachable!("returned above"),
@@ -248,6 +262,15 @@ fn run(
         assert_eq!(table.cursor.as_ref(), Some(owner.lane.cursor()));
     }
     true
+}
+
+/// What is not settled goes back into the window.
+fn give_back(owner: &mut Owner, running: Vec<(u64, Numbered)>, fates: &[(u64, Fate)]) {
+    for ((seq, content), (_, fate)) in running.into_iter().zip(fates) {
+        if *fate != Fate::Settled {
+            owner.lane.give_back(seq, content);
+        }
+    }
 }
 
 fn check(log: &Log, table: &Table, order: Order) -> Result<(), String> {

@@ -2,23 +2,28 @@
 
 use super::*;
 
-fn lane(records: u64) -> Lane<u64> {
+impl Keyed for () {
+    fn key(&self) -> Option<&Bytes> {
+        None
+    }
+}
+
+fn lane(records: u64) -> Lane<()> {
     let limits = Limits { window: 10, run: 4 };
     let mut lane = Lane::new(limits, Order::Key, Cursor::Start, []);
     for number in 0..records {
         lane.push(Arrival {
             position: number.into(),
-            key: None,
             route: 0,
             size: 1,
             due: None,
-            content: number,
+            content: (),
         });
     }
     lane
 }
 
-fn run(lane: &mut Lane<u64>, fresh: usize) -> Vec<u64> {
+fn run(lane: &mut Lane<()>, fresh: usize) -> Vec<u64> {
     match lane.next(Instant::now(), fresh) {
         Next::Run { seqs, .. } => seqs,
         Next::At(_) | Next::Nothing => Vec::new(),

@@ -57,7 +57,7 @@ impl<S: Store> Worker<S> {
                 return self.fenced_or_trouble(error.context("parking")).await;
             }
         }
-        let plan = tenure.lane.plan(&settling.fates());
+        let plan = tenure.lane.plan(settling.fates());
         let settlement = Settlement {
             cursor: plan.cursor,
             above: plan.above,
@@ -100,7 +100,7 @@ impl<S: Store> Worker<S> {
     fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
         let before = tenure.lane.cursor().clone();
         let any_tried = settling.any_tried();
-        let outcome = settling.done(&mut tenure.lane);
+        let outcome = settling.done(&mut tenure.lane, &mut self.boxes);
         let has_moved = *tenure.lane.cursor() != before;
         tenure.unsaved |= has_moved;
         // Where all records go back, what they wait for is still down.

@@ -91,12 +91,11 @@ impl<S: Store> Worker<S> {
         } = self.shared.router.classify_next(&record, &mut self.routed);
         Arrival {
             position: record.position.clone(),
-            key: record.key.clone(),
             route,
             size: record.size(),
             due,
             content: Content {
-                current: Box::new(Current {
+                current: self.boxes.fill(Current {
                     record,
                     message_type,
                     version,

@@ -2,6 +2,7 @@
 //!
 //! * `claim`: how it becomes ours
 //! * `intake`: how records come into its window
+//! * `boxes`: where they lie on their way
 //! * `run`: how they reach their handler
 //! * `dead_letters`: how those that are parked get to the dead-letter topic
 //! * `commit`: how what came of it becomes durable
@@ -9,6 +10,7 @@
 //! * `leave`: what the log is told
 //! * `pulse`: how all of them wait
 
+mod boxes;
 mod claim;
 mod commit;
 mod dead_letters;
@@ -21,10 +23,12 @@ mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+pub(super) use self::boxes::Boxes;
 use self::pulse::Pulse;
 use super::Shared;
 use super::quota::Share;
@@ -35,7 +39,7 @@ use crate::error::Kind;
 use crate::fault::{self, Point};
 use crate::handler::Current;
 use crate::health::LaneState;
-use crate::lane::{Lane, Limits, Next};
+use crate::lane::{Keyed, Lane, Limits, Next};
 use crate::record::Cursor;
 use crate::source::{Assigned, Gap, LaneReader, Opened, backoff};
 use crate::store::LaneKey;
@@ -105,6 +109,7 @@ pub(super) struct Worker<S: Store> {
     state: LaneState,
     /// Where the record before went.
     routed: Option<Routed>,
+    boxes: Boxes,
     /// Where records have to wait by a clock that somebody moves by hand: tokio's time and its own, at the last look.
     clock_hands: Option<(Instant, Duration)>,
 }
@@ -152,6 +157,7 @@ impl<S: Store> Worker<S> {
             places: 0,
             state: LaneState::Starting,
             routed: None,
+            boxes: Boxes::default(),
         }
     }
 
@@ -475,6 +481,12 @@ impl<S: Store> Worker<S> {
             self.shared.board.set(&self.key.lane, state.clone());
             self.state = state;
         }
+    }
+}
+
+impl Keyed for Content {
+    fn key(&self) -> Option<&Bytes> {
+        self.current.record.key.as_ref()
     }
 }
 

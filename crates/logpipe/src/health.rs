@@ -150,6 +150,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    #[expect(clippy::ptr_arg, reason = "a borrowed name is kept as one")]
     pub(crate) fn handled(&mut self, message_type: &Cow<'static, str>, version: u32) {
         match self.handled.last_mut() {
             Some((last, v, count)) if last == message_type && *v == version => *count += 1,

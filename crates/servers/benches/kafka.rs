@@ -89,7 +89,7 @@ fn main() {
     cpu.print("kafka", &title("CPU of consuming"), "us", opponent);
     wall.print("kafka", &title("Time of consuming"), "us", opponent);
 
-    let sent = records.min(200_000).to_string();
+    let sent = records.min(500_000).to_string();
     let [cpu, wall] = Contest::new()
         .leg("BaseProducer, bytes that are ready", || {
             child(&["send-bare", &bootstrap, "sent-bare", &sent])

@@ -16,6 +16,7 @@
 mod client;
 mod group;
 mod late;
+mod ledger;
 mod look;
 mod native;
 mod reader;

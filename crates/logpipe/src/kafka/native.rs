@@ -35,7 +35,7 @@ use rdkafka::util::IntoOpaque;
 use tokio::sync::Notify;
 
 use super::client::Client;
-use crate::sink::NewRecord;
+use super::ledger::Numbered;
 
 /// A code of librdkafka, and what it said beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -755,26 +755,24 @@ impl Committing {
 /// `RD_KAFKA_PARTITION_UA`, a macro: the partitioner says where a record goes.
 const UNASSIGNED: i32 = -1;
 
-/// Hands records of one topic over, in order, each with what its report will be delivered to; headers and times are not.
-/// What was refused comes back with its place: once there is no room, all that follow.
-pub(super) fn produce<C: ProducerContext>(
+/// Hands records of one topic over, in order, each with the number that its report will name; headers and times are not.
+/// Says which places were refused: once there is no room, all that follow.
+pub(super) fn produce<C: ProducerContext<DeliveryOpaque = usize>>(
     producer: &BaseProducer<C>,
     topic: &str,
-    records: &[NewRecord],
-    deliveries: impl Iterator<Item = C::DeliveryOpaque>,
-) -> Vec<(usize, C::DeliveryOpaque, RDKafkaErrorCode)> {
+    records: &[Numbered],
+) -> Vec<(usize, RDKafkaErrorCode)> {
     let Ok(name) = CString::new(topic) else {
-        let refused = RDKafkaErrorCode::InvalidTopic;
-        let refused = deliveries
-            .enumerate()
-            .map(|(place, delivery)| (place, delivery, refused));
-        return refused.collect();
+        let places = 0..records.len();
+        return places
+            .map(|place| (place, RDKafkaErrorCode::InvalidTopic))
+            .collect();
     };
     let lend = |part: &Option<Bytes>| match part {
         Some(bytes) => (bytes.as_ptr().cast_mut().cast(), bytes.len()),
         None => (ptr::null_mut(), 0),
     };
-    let messages = records.iter().zip(deliveries).map(|(record, delivery)| {
+    let messages = records.iter().map(|Numbered { number, record }| {
         let ((payload, len), (key, key_len)) = (lend(&record.value), lend(&record.key));
         c::rd_kafka_message_t {
             err: OK,
@@ -785,7 +783,7 @@ pub(super) fn produce<C: ProducerContext>(
             key,
             key_len,
             offset: 0,
-            _private: delivery.into_ptr(),
+            _private: number.into_ptr(),
         }
     });
     let mut messages: Vec<_> = messages.collect();
@@ -804,16 +802,10 @@ pub(super) fn produce<C: ProducerContext>(
             c::rd_kafka_topic_destroy(topic);
         }
     }
-    let refused = messages
-        .iter()
-        .enumerate()
-        .filter(|(_, message)| message.err != OK);
+    let refused = messages.iter().enumerate();
     refused
-        .map(|(place, message)| {
-            // SAFETY: made by `into_ptr` above; a message with an error was not taken, and gets no report.
-            let delivery = unsafe { C::DeliveryOpaque::from_ptr(message._private) };
-            (place, delivery, message.err.into())
-        })
+        .filter(|(_, message)| message.err != OK)
+        .map(|(place, message)| (place, message.err.into()))
         .collect()
 }
 

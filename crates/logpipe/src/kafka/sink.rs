@@ -5,7 +5,7 @@
 //! waits in a queue of ours, in front of everything that comes later, and the thread hands it over as room comes.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header as KafkaHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::statistics::Statistics;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::client::{self, Ear};
+use super::ledger::{Ledger, Numbered, Results};
 use super::native::{self, Failed};
 use super::settings::Settings;
 use super::trouble;
-use crate::record::LaneId;
 use crate::sink::{NewRecord, SendError, Sent, Sink};
 use crate::{Error, Result};
 
@@ -39,21 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What may wait for room; beyond it sends are refused.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// Records that are taken out of that queue at a time.
+/// Records that are handed over at a time.
 const AT_ONCE: usize = 1_000;
 
 /// Writes to a cluster.
 pub(super) struct Writer {
     settings: Settings,
     state: Mutex<State>,
-    /// Records that were handed over and have no result.
-    open: Arc<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    count: AtomicUsize,
-    done: Notify,
+    ledger: Arc<Ledger>,
 }
 
 struct State {
@@ -64,11 +57,56 @@ struct State {
     bytes: usize,
 }
 
+impl State {
+    fn wait(&mut self, waiting: Waiting) {
+        self.bytes += waiting.size();
+        self.overflow.push_back(waiting);
+    }
+
+    /// Hands over what waits, as far as there is room.
+    fn refill(&mut self) {
+        while let Some(waiting) = self.overflow.pop_front() {
+            self.bytes -= waiting.size();
+            if let Some(left) = self.producer.hand_over(waiting) {
+                self.bytes += left.size();
+                self.overflow.push_front(left);
+                return;
+            }
+        }
+    }
+}
+
 fn size(record: &NewRecord) -> usize {
     let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
     let headers = record.headers.iter();
     let headers = headers.map(|header| header.name.len() + header.value.len());
     part(&record.key) + part(&record.value) + headers.sum::<usize>()
+}
+
+/// Records of one topic that are to be handed over, in order.
+struct Waiting {
+    topic: Arc<str>,
+    records: Vec<Numbered>,
+}
+
+impl Waiting {
+    fn size(&self) -> usize {
+        let records = self.records.iter();
+        records.map(|numbered| size(&numbered.record)).sum()
+    }
+
+    /// Pieces of [`AT_ONCE`].
+    fn in_pieces(self) -> impl Iterator<Item = Self> {
+        let Self { topic, mut records } = self;
+        std::iter::from_fn(move || {
+            let rest = records.split_off(records.len().min(AT_ONCE));
+            let records = std::mem::replace(&mut records, rest);
+            (!records.is_empty()).then(|| Self {
+                topic: topic.clone(),
+                records,
+            })
+        })
+    }
 }
 
 /// A producer; another takes its place when it is lost to a fatal error.
@@ -77,79 +115,11 @@ struct Writing {
     is_retired: AtomicBool,
 }
 
-struct Waiting {
-    record: NewRecord,
-    delivery: Box<Delivery>,
-}
-
-/// Where the result of a record goes.
-struct Delivery {
-    batch: Arc<Batch>,
-    index: usize,
-}
-
-/// The results of a batch, and whoever waits for them.
-struct Batch {
-    topic: Arc<str>,
-    open: Arc<Open>,
-    results: Mutex<Results>,
-}
-
-struct Results {
-    results: Vec<Option<Result<Sent, SendError>>>,
-    missing: usize,
-    done: Option<oneshot::Sender<Vec<Result<Sent, SendError>>>>,
-    /// Lanes by partition: named once per batch and partition.
-    lanes: Vec<(i32, LaneId)>,
-}
-
-impl Batch {
-    fn results(&self) -> MutexGuard<'_, Results> {
-        self.results
-            .lock()
-            .expect("nothing panics while it holds results")
-    }
-
-    fn settle(&self, index: usize, result: Result<(i32, i64), SendError>) {
-        let mut results = self.results();
-        let result = result.map(|(partition, offset)| Sent {
-            lane: results.lane(&self.topic, partition),
-            position: u64::try_from(offset).unwrap_or(0).into(),
-        });
-        results.results[index] = Some(result);
-        results.missing -= 1;
-        if results.missing > 0 {
-            return;
-        }
-        let all = std::mem::take(&mut results.results);
-        let done = results.done.take();
-        drop(results);
-        let count = all.len();
-        if let Some(done) = done {
-            // An error says that nobody waits.
-            let _ = done.send(all.into_iter().flatten().collect());
-        }
-        if self.open.count.fetch_sub(count, Ordering::AcqRel) == count {
-            self.open.done.notify_waiters();
-        }
-    }
-}
-
-impl Results {
-    fn lane(&mut self, topic: &str, partition: i32) -> LaneId {
-        if let Some((_, lane)) = self.lanes.iter().find(|(of, _)| *of == partition) {
-            return lane.clone();
-        }
-        let lane = LaneId::new(topic, partition.to_string());
-        self.lanes.push((partition, lane.clone()));
-        lane
-    }
-}
-
 #[derive(Default)]
 struct Context {
     ear: Ear,
     is_lost: AtomicBool,
+    ledger: Arc<Ledger>,
 }
 
 impl ClientContext for Context {
@@ -170,34 +140,35 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = Box<Delivery>;
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, delivered: &DeliveryResult<'_>, delivery: Box<Delivery>) {
+    fn delivery(&self, delivered: &DeliveryResult<'_>, number: usize) {
         let result = match delivered {
-            Ok(message) => Ok((message.partition(), message.offset())),
+            Ok(message) => {
+                self.ear.is_well();
+                Ok((message.partition(), message.offset()))
+            }
             Err((error, message)) => {
                 let failed = Failed::from(error.clone());
                 if failed.code == Code::Fatal {
                     self.is_lost.store(true, Ordering::Release);
                 }
                 let error = trouble::error(&failed, &self.ear)
-                    .context(format!("writing to topic {}", delivery.batch.topic));
+                    .context(format!("writing to topic {}", message.topic()));
                 Err(match native::may_be_written(message) {
                     true => SendError::MaybeWritten(error),
                     false => SendError::NotWritten(error),
                 })
             }
         };
-        if result.is_ok() {
-            self.ear.is_well();
-        }
-        delivery.batch.settle(delivery.index, result);
+        self.ledger.settle(number, result);
     }
 }
 
 impl Writer {
     pub(super) fn new(settings: &Settings) -> Result<Arc<Self>> {
-        let producer = Writing::begin(settings)?;
+        let ledger = Arc::<Ledger>::default();
+        let producer = Writing::begin(settings, &ledger)?;
         let writer = Arc::new(Self {
             settings: settings.clone(),
             state: Mutex::new(State {
@@ -205,7 +176,7 @@ impl Writer {
                 overflow: VecDeque::new(),
                 bytes: 0,
             }),
-            open: Arc::default(),
+            ledger,
         });
         serve(&writer, producer)?;
         Ok(writer)
@@ -217,17 +188,15 @@ impl Writer {
             .expect("nothing panics while it holds the producer")
     }
 
-    fn send(
-        &self,
-        topic: &Arc<str>,
-        records: Vec<NewRecord>,
-    ) -> oneshot::Receiver<Vec<Result<Sent, SendError>>> {
-        let (done, results) = oneshot::channel();
+    fn send(&self, topic: &Arc<str>, records: Vec<NewRecord>) -> oneshot::Receiver<Results> {
+        let now = |results| {
+            let (done, receiver) = oneshot::channel();
+            let _ = done.send(results);
+            receiver
+        };
         if records.is_empty() {
-            let _ = done.send(Vec::new());
-            return results;
+            return now(Vec::new());
         }
-        let count = records.len();
         let mut state = self.state();
         // All or nothing, so that no record passes one of its key that was sent before it.
         if !state.overflow.is_empty()
@@ -240,61 +209,25 @@ impl Writer {
                 ));
                 Err(SendError::NotWritten(error))
             };
-            let _ = done.send(std::iter::repeat_with(refused).take(count).collect());
-            return results;
+            return now(std::iter::repeat_with(refused)
+                .take(records.len())
+                .collect());
         }
-        self.open.count.fetch_add(count, Ordering::AcqRel);
-        let batch = Arc::new(Batch {
+        let (records, results) = self.ledger.enter(topic, records);
+        let waiting = Waiting {
             topic: topic.clone(),
-            open: self.open.clone(),
-            results: Mutex::new(Results {
-                results: std::iter::repeat_with(|| None).take(count).collect(),
-                missing: count,
-                done: Some(done),
-                lanes: Vec::new(),
-            }),
-        });
-        let mut waiting = records
-            .into_iter()
-            .enumerate()
-            .map(|(index, record)| Waiting {
-                record,
-                delivery: Box::new(Delivery {
-                    batch: batch.clone(),
-                    index,
-                }),
-            })
-            .collect();
-        if state.overflow.is_empty() {
-            waiting = state.producer.hand_over(waiting);
-        }
-        for waiting in waiting {
-            state.bytes += size(&waiting.record);
-            state.overflow.push_back(waiting);
+            records,
+        };
+        for piece in waiting.in_pieces() {
+            let left = match state.overflow.is_empty() {
+                true => state.producer.hand_over(piece),
+                false => Some(piece),
+            };
+            if let Some(left) = left {
+                state.wait(left);
+            }
         }
         results
-    }
-
-    /// Hands over what waited, as far as there is room.
-    fn refill(&self) {
-        let mut state = self.state();
-        while !state.overflow.is_empty() {
-            let some = state.overflow.len().min(AT_ONCE);
-            let some: Vec<_> = state.overflow.drain(..some).collect();
-            state.bytes -= some
-                .iter()
-                .map(|waiting| size(&waiting.record))
-                .sum::<usize>();
-            let left = state.producer.hand_over(some);
-            let is_full = !left.is_empty();
-            for waiting in left.into_iter().rev() {
-                state.bytes += size(&waiting.record);
-                state.overflow.push_front(waiting);
-            }
-            if is_full {
-                return;
-            }
-        }
     }
 
     /// Puts a new producer in the place of one that is lost.
@@ -304,7 +237,7 @@ impl Writer {
             return;
         }
         warn!("the producer was lost to a fatal error and is replaced");
-        let renewed = Writing::begin(&self.settings)
+        let renewed = Writing::begin(&self.settings, &self.ledger)
             .and_then(|producer| serve(self, producer.clone()).map(|()| producer));
         match renewed {
             Ok(producer) => state.producer = producer,
@@ -317,10 +250,13 @@ impl Writer {
 }
 
 impl Writing {
-    fn begin(settings: &Settings) -> Result<Arc<Self>> {
-        let producer =
-            BaseProducer::from_config_and_context(&settings.writer(), Context::default())
-                .map_err(|error| settings.refused(error))?;
+    fn begin(settings: &Settings, ledger: &Arc<Ledger>) -> Result<Arc<Self>> {
+        let context = Context {
+            ledger: ledger.clone(),
+            ..Context::default()
+        };
+        let producer = BaseProducer::from_config_and_context(&settings.writer(), context)
+            .map_err(|error| settings.refused(error))?;
         Ok(Arc::new(Self {
             producer,
             is_retired: AtomicBool::new(false),
@@ -328,50 +264,39 @@ impl Writing {
     }
 
     /// Hands records to the producer, in order; those come back for which there is no room now.
-    fn hand_over(&self, records: Vec<Waiting>) -> Vec<Waiting> {
-        let Some(first) = records.first() else {
-            return records;
+    fn hand_over(&self, mut waiting: Waiting) -> Option<Waiting> {
+        let is_plain = |numbered: &Numbered| {
+            numbered.record.headers.is_empty() && numbered.record.timestamp.is_none()
         };
-        let topic = first.delivery.batch.topic.clone();
-        let is_plain = |waiting: &Waiting| {
-            waiting.record.headers.is_empty()
-                && waiting.record.timestamp.is_none()
-                && waiting.delivery.batch.topic == topic
-        };
-        if records.iter().all(is_plain) {
-            return self.hand_over_together(&topic, records);
-        }
-        let mut records = records.into_iter();
-        let full = records
-            .by_ref()
-            .find_map(|waiting| self.hand_over_one(waiting));
-        full.into_iter().chain(records).collect()
-    }
-
-    /// Hands over records of one topic without headers and times: nearly all are.
-    fn hand_over_together(&self, topic: &str, records: Vec<Waiting>) -> Vec<Waiting> {
-        let (records, deliveries): (Vec<_>, Vec<_>) = records
-            .into_iter()
-            .map(|waiting| (waiting.record, waiting.delivery))
-            .unzip();
-        let refused = native::produce(&self.producer, topic, &records, deliveries.into_iter());
-        let mut left = Vec::new();
-        for (place, delivery, code) in refused {
-            match code {
-                Code::QueueFull => left.push(Waiting {
-                    record: records[place].clone(),
-                    delivery,
-                }),
-                code => self.refuse(&delivery, &Failed::code(code)),
+        let full = match waiting.records.iter().all(is_plain) {
+            true => self.hand_over_together(&waiting),
+            false => {
+                let mut records = waiting.records.iter();
+                records.position(|numbered| self.hand_over_one(&waiting.topic, numbered))
             }
-        }
-        left
+        };
+        full.map(|from| Waiting {
+            records: waiting.records.split_off(from),
+            topic: waiting.topic,
+        })
     }
 
-    fn hand_over_one(&self, waiting: Waiting) -> Option<Waiting> {
-        let Waiting { record, delivery } = waiting;
-        let topic = delivery.batch.topic.clone();
-        let mut base = BaseRecord::<[u8], [u8], Box<Delivery>>::with_opaque_to(&topic, delivery);
+    /// Hands over records without headers and times: nearly all are. Says from which one on there is no room.
+    fn hand_over_together(&self, waiting: &Waiting) -> Option<usize> {
+        let Waiting { topic, records } = waiting;
+        for (place, code) in native::produce(&self.producer, topic, records) {
+            if code == Code::QueueFull {
+                return Some(place);
+            }
+            self.refuse(topic, records[place].number, &Failed::code(code));
+        }
+        None
+    }
+
+    /// Says whether there is no room.
+    fn hand_over_one(&self, topic: &str, numbered: &Numbered) -> bool {
+        let Numbered { number, record } = numbered;
+        let mut base = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, *number);
         base.key = record.key.as_deref();
         base.payload = record.value.as_deref();
         base.timestamp = record.timestamp.map(|time| time.as_millisecond());
@@ -384,28 +309,25 @@ impl Writing {
                 })
             }));
         }
-        let (error, delivery) = match self.producer.send(base) {
-            Ok(()) => return None,
-            Err((error, base)) => (error, base.delivery_opaque),
+        let Err((error, _)) = self.producer.send(base) else {
+            return false;
         };
-        match Failed::from(error) {
-            failed if failed.code == Code::QueueFull => Some(Waiting { record, delivery }),
-            failed => {
-                self.refuse(&delivery, &failed);
-                None
-            }
+        let failed = Failed::from(error);
+        if failed.code == Code::QueueFull {
+            return true;
         }
+        self.refuse(topic, *number, &failed);
+        false
     }
 
-    fn refuse(&self, delivery: &Delivery, failed: &Failed) {
+    fn refuse(&self, topic: &str, number: usize, failed: &Failed) {
+        let context = self.context();
         if failed.code == Code::Fatal {
-            self.context().is_lost.store(true, Ordering::Release);
+            context.is_lost.store(true, Ordering::Release);
         }
-        let topic = &delivery.batch.topic;
-        let error = trouble::error(failed, &self.context().ear)
-            .context(format!("writing to topic {topic}"));
-        let refused = Err(SendError::NotWritten(error));
-        delivery.batch.settle(delivery.index, refused);
+        let error =
+            trouble::error(failed, &context.ear).context(format!("writing to topic {topic}"));
+        (context.ledger).settle(number, Err(SendError::NotWritten(error)));
     }
 
     fn context(&self) -> &Context {
@@ -436,7 +358,7 @@ fn serve(writer: &Arc<Writer>, producer: Arc<Writing>) -> Result<()> {
             if producer.context().is_lost.load(Ordering::Acquire) {
                 writer.renew();
             }
-            writer.refill();
+            writer.state().refill();
         }
     });
     served
@@ -509,15 +431,8 @@ impl Sink for KafkaSink {
 
     fn flush(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            loop {
-                let done = self.writer.open.done.notified();
-                tokio::pin!(done);
-                done.as_mut().enable();
-                if self.writer.open.count.load(Ordering::Acquire) == 0 {
-                    return Ok(());
-                }
-                done.await;
-            }
+            self.writer.ledger.settled().await;
+            Ok(())
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::handler::Current;
 const MOST: usize = 256;
 
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
 pub(in crate::consumer) struct Boxes(Vec<Box<Current>>);
 
 impl Boxes {

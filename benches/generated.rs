@@ -1,4 +1,7 @@
 //! How long does generated code take to check? 200 files of a ten-field record, against serde derive of the same.
+//!
+//! Each type brings what handles it, whatever the number of its versions, so there are two legs of ours: types with five
+//! versions, and as many types as files.
 
 #[path = "support/made.rs"]
 mod made;
@@ -10,6 +13,7 @@ use made::Crate;
 use support::{Contest, children_cpu, is_test, root};
 
 const FILES: usize = 200;
+const VERSIONS: usize = 5;
 const ROUNDS: usize = 3;
 
 const SCHEMA: &str = r#"{
@@ -65,18 +69,8 @@ fn main() {
     if is_test() {
         return;
     }
-    let ours = Crate::new(
-        "bench-generated",
-        &format!(
-            "logpipe = {{ path = \"{}\" }}\n",
-            root().join("crates/logpipe").display()
-        ),
-    );
-    for file in 0..FILES {
-        ours.write(&format!("schemas/record{file}.v1.json"), SCHEMA);
-    }
-    ours.generate();
-    ours.write("src/lib.rs", "//! Generated.\n#[path = \"../generated/mod.rs\"]\nmod generated;\npub use generated::*;\n");
+    let versions = generated("bench-generated", VERSIONS);
+    let types = generated("bench-generated-types", 1);
 
     let derived = Crate::new(
         "bench-derived",
@@ -89,14 +83,19 @@ fn main() {
     }
     derived.write("src/lib.rs", &modules);
 
-    let record = fs::read_to_string(ours.dir().join("generated/record0/v1.rs")).unwrap();
+    let record = fs::read_to_string(types.dir().join("generated/record0/v1.rs")).unwrap();
     let lines = record.lines().count();
     // The round that is not counted also checks what the crates depend on.
     let [figures] = Contest::new()
         .leg("serde derive, without rules", || {
             check(&derived, "bench-derived")
         })
-        .leg("logpipe, with rules", || check(&ours, "bench-generated"))
+        .leg("logpipe, with rules: 40 types of 5 versions", || {
+            check(&versions, "bench-generated")
+        })
+        .leg("logpipe, with rules: 200 types of one version", || {
+            check(&types, "bench-generated-types")
+        })
         .run(ROUNDS);
     println!(
         "{lines} lines a file, {} of serde derive",
@@ -105,6 +104,22 @@ fn main() {
     let title = format!("`cargo check` of {FILES} files of a ten-field record, CPU time");
     figures.print("generated", &title, "ms", 0);
     println!(r#"{{"bench":"generated","files":{FILES},"lines_per_file":{lines}}}"#);
+}
+
+/// A crate of so many files, of types that have so many versions each.
+fn generated(name: &str, versions: usize) -> Crate {
+    let library = root().join("crates/logpipe");
+    let subject = Crate::new(
+        name,
+        &format!("logpipe = {{ path = \"{}\" }}\n", library.display()),
+    );
+    for file in 0..FILES {
+        let (record, version) = (file / versions, file % versions + 1);
+        subject.write(&format!("schemas/record{record}.v{version}.json"), SCHEMA);
+    }
+    subject.generate();
+    subject.write("src/lib.rs", "//! Generated.\n#[path = \"../generated/mod.rs\"]\nmod generated;\npub use generated::*;\n");
+    subject
 }
 
 /// Milliseconds of CPU time.

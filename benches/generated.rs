@@ -14,7 +14,7 @@ use support::{Contest, children_cpu, is_test, root};
 
 const FILES: usize = 200;
 const VERSIONS: usize = 5;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 const SCHEMA: &str = r#"{
   "$schema": "https://json-schema.org/draft/2020-12/schema",

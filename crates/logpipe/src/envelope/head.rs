@@ -81,14 +81,14 @@ fn canonical(text: &[u8]) -> Option<(Range<usize>, u32, usize)> {
 }
 
 /// A head in canonical form, seen before anything else is looked at: where a record may have to go. Whether the rest is an
-/// envelope at all, [`open`] says.
+/// envelope at all, [`open`](super::open) says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peeked<'a> {
     pub(crate) message_type: &'a str,
     pub(crate) version: u32,
     /// All that was looked at, from the format on: a value that begins with the same bytes has the same head.
     pub(crate) bytes: &'a [u8],
-    /// For [`Opening::Behind`].
+    /// For [`Opening::Behind`](super::Opening::Behind).
     pub(crate) start: usize,
 }
 

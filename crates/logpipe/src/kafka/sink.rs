@@ -97,10 +97,10 @@ impl Waiting {
 
     /// Pieces of [`AT_ONCE`].
     fn in_pieces(self) -> impl Iterator<Item = Self> {
-        let Self { topic, mut records } = self;
+        let Self { topic, records } = self;
+        let mut records = records.into_iter();
         std::iter::from_fn(move || {
-            let rest = records.split_off(records.len().min(AT_ONCE));
-            let records = std::mem::replace(&mut records, rest);
+            let records: Vec<_> = records.by_ref().take(AT_ONCE).collect();
             (!records.is_empty()).then(|| Self {
                 topic: topic.clone(),
                 records,

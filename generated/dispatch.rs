@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 41d71cf900352033285a9390 bca3768cb0b3b2d0665bf126
+// digest: 02517374facb8fd22204010a dd6959a339e1ddfd55221485
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -49,22 +49,10 @@ impl ::logpipe::AnyOf for AnyMessage {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match find(message_type, version) {
-            Some(0) => {
-                <super::order::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Order)
-            }
-            Some(1..=2) => {
-                <super::person::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Person)
-            }
-            Some(3) => {
-                <super::place::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Place)
-            }
-            Some(4) => {
-                <super::thing::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Thing)
-            }
+            Some(0) => body.decode_any(version, Self::Order),
+            Some(1..=2) => body.decode_any(version, Self::Person),
+            Some(3) => body.decode_any(version, Self::Place),
+            Some(4) => body.decode_any(version, Self::Thing),
             _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
                 Err(body.unknown_version())
             }

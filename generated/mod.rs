@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 41d71cf900352033285a9390 c09ecab9347fb389fe77c5fe
+// digest: 02517374facb8fd22204010a c09ecab9347fb389fe77c5fe
 
 //! The messages of this crate, generated from its schemas.
 

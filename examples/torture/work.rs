@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use logpipe::{Error, Producer, Result};
 
 /// One record's message, written by hand: a type need not be generated to be sent and handled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Work {
     /// Orders it.
     pub key: String,
@@ -19,9 +19,9 @@ pub struct Work {
 
 logpipe::wire! {
     struct Work closed {
-        key: "key" required;
-        number: "number" required;
-        fate: "fate" required;
+        key: "key";
+        number: "number";
+        fate: "fate";
     }
 }
 logpipe::message! { Work = "work" version 1, key key; }

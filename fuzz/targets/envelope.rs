@@ -6,7 +6,7 @@ use logpipe::types::{Date, Duration, Email, Ipv4Addr, Ipv6Addr, Map, Time, Times
 use logpipe::{Failure, Format, Message, Rejected, envelope};
 
 /// A member of every type and presence.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Everything {
     text: Option<String>,
     integer: Option<Option<i64>>,
@@ -33,9 +33,9 @@ logpipe::wire! {
         text: "text" optional, min_chars(1), max_chars(5), pattern("^a?");
         integer: "integer" optional_nullable, multiple_of(3);
         small: "small" optional;
-        float: "float" optional, multiple_of("0.5");
+        float: "float" optional, multiple_of_decimal("0.5");
         list: "list" optional, unique_items(), max_items(5);
-        map: "map" optional, max_properties(4), values(|item| ::logpipe::rules::unique_items(item));
+        map: "map" optional, max_properties(4), values(&[::logpipe::rules::Rule::unique_items()]);
         inner: "inner" optional;
         uuid: "uuid" optional;
         instant: "instant" optional;
@@ -66,7 +66,7 @@ logpipe::wire! {
 #[derive(Debug, PartialEq)]
 struct Price(f64);
 
-logpipe::wire! { newtype Price(f64), above("0"), max("1e6"), multiple_of("0.01"); }
+logpipe::wire! { newtype Price(f64), above_decimal("0"), max_decimal("1e6"), multiple_of_decimal("0.01"); }
 
 fn outcome<M: Message>(envelope: envelope::Envelope<'_>) -> Result<M, Failure> {
     match (&*envelope.message_type, envelope.version) {

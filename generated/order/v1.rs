@@ -1,10 +1,10 @@
 // @generated from schemas/order.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c043f1b07093df6e1f112f16 f22784ae9b3c2a47523a7be5
+// digest: e22ac4465e965d53c2f1b5ab 9931a26559dd0c316c41785b
 
 //! `order`, version 1.
 
 /// What somebody wants to have, and where.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Order {
     /// Identifies the order.
     pub id: OrderId,
@@ -101,7 +101,7 @@ pub enum OrderStatus {
 }
 
 /// A postal address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// As written on the envelope, from the name down.
     pub lines: Vec<String>,
@@ -112,7 +112,7 @@ pub struct Address {
 }
 
 /// One article, and the parts that belong to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Line {
     /// The article.
     pub sku: String,
@@ -129,7 +129,7 @@ pub struct Line {
 }
 
 /// Only for articles that can be engraved.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LineEngraving {
     /// What to engrave.
     pub text: String,
@@ -157,23 +157,23 @@ pub enum OrderCurrency {
 
 ::logpipe::wire! {
     struct Order keep(unknown) {
-        id: "id" required;
-        placed_at: "placed_at" required;
-        customer: "customer" required;
+        id: "id";
+        placed_at: "placed_at";
+        customer: "customer";
         contact: "contact" optional;
-        channel: "channel" required;
+        channel: "channel";
         status: "status" optional;
-        ship_to: "ship_to" required;
+        ship_to: "ship_to";
         bill_to: "bill_to" optional;
-        deliver_on: "deliver_on" nullable;
+        deliver_on: "deliver_on";
         deliver_from: "deliver_from" optional;
         hold_for: "hold_for" optional;
-        lines: "lines" required, min_items(1), max_items(500);
-        total: "total" required, min("0"), below("10000000"), multiple_of("0.01");
-        currency: "currency" required;
+        lines: "lines", min_items(1), max_items(500);
+        total: "total", min_decimal("0"), below_decimal("10000000"), multiple_of_decimal("0.01");
+        currency: "currency";
         gift: "gift" optional;
         coupon: "coupon" optional_nullable, max_chars(20);
-        labels: "labels" optional, max_properties(32), values(|item| ::logpipe::rules::max_chars(item, 100));
+        labels: "labels" optional, max_properties(32), values(&[::logpipe::rules::Rule::max_chars(100)]);
         source_ip: "source_ip" optional;
         source_ipv6: "source_ipv6" optional;
         tracking: "tracking" optional;
@@ -204,18 +204,18 @@ pub enum OrderCurrency {
 
 ::logpipe::wire! {
     struct Address closed {
-        lines: "lines" required, min_items(1), max_items(4), each(|item| { ::logpipe::rules::min_chars(item, 1)?; ::logpipe::rules::max_chars(item, 80) });
+        lines: "lines", min_items(1), max_items(4), each(&[::logpipe::rules::Rule::min_chars(1), ::logpipe::rules::Rule::max_chars(80)]);
         postal_code: "postal_code" optional, pattern(r"^[A-Z0-9][A-Z0-9\u{20}\-]{1,10}$");
-        country: "country" required, pattern("^[A-Z]{2}$");
+        country: "country", pattern("^[A-Z]{2}$");
     }
 }
 
 ::logpipe::wire! {
     struct Line open {
-        sku: "sku" required, min_chars(1), max_chars(40);
-        quantity: "quantity" required, min(1), max(10000);
+        sku: "sku", min_chars(1), max_chars(40);
+        quantity: "quantity", min(1), max(10000);
         weight_g: "weight_g" optional;
-        price: "price" required, min("0"), multiple_of("0.01");
+        price: "price", min_decimal("0"), multiple_of_decimal("0.01");
         parts: "parts" optional, max_items(50);
         engraving: "engraving" optional;
     }
@@ -223,7 +223,7 @@ pub enum OrderCurrency {
 
 ::logpipe::wire! {
     struct LineEngraving open {
-        text: "text" required, min_chars(1), max_chars(60);
+        text: "text", min_chars(1), max_chars(60);
         font: "font" optional;
     }
 }

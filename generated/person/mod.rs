@@ -1,5 +1,5 @@
 // @generated from schemas/person.v1.json, schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f1e85ca4eb0aa69216684d42 f801938e349aed3931b0e178
+// digest: af7d7a035f648cb0f1d450f7 ecb3d6f6cf9a9c3bacc454b7
 
 //! `person`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::Person),
 }
 
-impl From<v1::Person> for Any {
-    fn from(message: v1::Person) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::Person> for Any {
-    fn from(message: v2::Person) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "person";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -38,8 +26,8 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            1 => body.decode::<v1::Person>().map(Self::V1),
-            2 => body.decode::<v2::Person>().map(Self::V2),
+            1 => body.decode_as(Self::V1),
+            2 => body.decode_as(Self::V2),
             _ => Err(body.unknown_version()),
         }
     }

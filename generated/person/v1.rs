@@ -1,10 +1,10 @@
 // @generated from schemas/person.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f1e85ca4eb0aa69216684d42 648d88042d4dd72763608f59
+// digest: af7d7a035f648cb0f1d450f7 ae3e1e64c118ba47ea8e5ac1
 
 //! `person`, version 1.
 
 /// Somebody that we know by name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Person {
     /// Identifies the person, across all versions.
     pub uuid: ::logpipe::types::Uuid,
@@ -16,9 +16,9 @@ pub struct Person {
 
 ::logpipe::wire! {
     struct Person open {
-        uuid: "uuid" required;
-        first_name: "first_name" required, max_chars(200);
-        last_name: "last_name" required, max_chars(200);
+        uuid: "uuid";
+        first_name: "first_name", max_chars(200);
+        last_name: "last_name", max_chars(200);
     }
 }
 

@@ -1,10 +1,10 @@
 // @generated from schemas/person.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: f1e85ca4eb0aa69216684d42 3f8d869c5102ecab971ce711
+// digest: af7d7a035f648cb0f1d450f7 5f6e12018545aadab9430725
 
 //! `person`, version 2.
 
 /// Somebody that we know by name and can write to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Person {
     /// Identifies the person, across all versions.
     pub uuid: ::logpipe::types::Uuid,
@@ -18,10 +18,10 @@ pub struct Person {
 
 ::logpipe::wire! {
     struct Person open {
-        uuid: "uuid" required;
-        first_name: "first_name" required, max_chars(200);
-        last_name: "last_name" required, max_chars(200);
-        email: "email" required;
+        uuid: "uuid";
+        first_name: "first_name", max_chars(200);
+        last_name: "last_name", max_chars(200);
+        email: "email";
     }
 }
 

@@ -1,10 +1,10 @@
 // @generated from schemas/place.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 8ec30c44b4f4451b281e3b64 11069fcc9e6cad1860709c68
+// digest: b82fc9c682a0a1c9d9d5273f c3362377c95602c400074d2e
 
 //! `place`, version 1.
 
 /// Somewhere that can be found on a map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Place {
     /// Identifies the place.
     pub uuid: ::logpipe::types::Uuid,
@@ -18,10 +18,10 @@ pub struct Place {
 
 ::logpipe::wire! {
     struct Place open {
-        uuid: "uuid" required;
-        name: "name" required, min_chars(1), max_chars(200);
-        latitude: "latitude" required, min("-90"), max("90");
-        longitude: "longitude" required, min("-180"), max("180");
+        uuid: "uuid";
+        name: "name", min_chars(1), max_chars(200);
+        latitude: "latitude", min_decimal("-90"), max_decimal("90");
+        longitude: "longitude", min_decimal("-180"), max_decimal("180");
     }
 }
 

@@ -1,5 +1,5 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 6a640986fd09f83c2c26cf48 47e68a08ed40ccb5f2c76516
+// digest: 0a6ffeef58ba14f105b7e27f 97cda641d014a16fe62ef004
 
 //! `thing`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Thing),
 }
 
-impl From<v1::Thing> for Any {
-    fn from(message: v1::Thing) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "thing";
     const VERSIONS: &'static [u32] = &[1];
@@ -29,7 +23,7 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            1 => body.decode::<v1::Thing>().map(Self::V1),
+            1 => body.decode_as(Self::V1),
             _ => Err(body.unknown_version()),
         }
     }
@@ -116,24 +110,15 @@ pub trait Upcasts {}
 
 impl Upcasts for ::logpipe::Lossless {}
 
-impl<U: Upcasts> ::logpipe::Newest<U> for Any {
-    type Latest = Latest;
-    fn newest(self, _upcasts: &U) -> Latest {
-        match self {
-            Self::V1(message) => message,
-        }
-    }
-}
-
 /// The route of `thing` to a closure that takes the newest version; older ones are brought up to it.
-pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+pub fn latest<S, U, F>(_upcasts: U, function: F) -> ::logpipe::Route<S>
 where
     S: ::logpipe::Store,
     U: Upcasts + Send + Sync + 'static,
     F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
         + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
 {
-    ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
+    ::logpipe::Route::on(function)
 }
 
 /// The route of `schemas/thing.v1.json` to a closure that takes a run of its messages in one transaction.

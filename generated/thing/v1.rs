@@ -1,10 +1,10 @@
 // @generated from schemas/thing.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 6a640986fd09f83c2c26cf48 21d573df82f0afb8c5fa0d3f
+// digest: 0a6ffeef58ba14f105b7e27f 8a6f96594843eb5b5e1851f5
 
 //! `thing`, version 1.
 
 /// Something that belongs to somebody, or to nobody yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Thing {
     /// Identifies the thing.
     pub uuid: ::logpipe::types::Uuid,
@@ -18,10 +18,10 @@ pub struct Thing {
 
 ::logpipe::wire! {
     struct Thing open {
-        uuid: "uuid" required;
-        name: "name" required, min_chars(1), max_chars(200);
-        owner: "owner" nullable;
-        tags: "tags" optional, max_items(16), unique_items(), each(|item| ::logpipe::rules::pattern(item, r"^[a-z0-9\-]{1,32}$"));
+        uuid: "uuid";
+        name: "name", min_chars(1), max_chars(200);
+        owner: "owner";
+        tags: "tags" optional, max_items(16), unique_items(), each(&[::logpipe::rules::Rule::pattern(r"^[a-z0-9\-]{1,32}$")]);
     }
 }
 

@@ -54,6 +54,12 @@ impl Decimal {
         })
     }
 
+    /// The finite float that it is nearest to.
+    pub fn to_f64(&self) -> f64 {
+        let float = self.to_string().parse().unwrap_or(f64::MAX);
+        float.clamp(f64::MIN, f64::MAX)
+    }
+
     /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
         self.digits == "0"

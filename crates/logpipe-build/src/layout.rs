@@ -84,6 +84,19 @@ fn box_recursion(catalog: &mut Catalog) {
     }
 }
 
+/// The types that stand in a box somewhere.
+pub(crate) fn boxed(catalog: &Catalog) -> BTreeSet<TypeId> {
+    let fields = catalog.types.iter().flat_map(|ty| match &ty.shape {
+        Shape::Struct { fields, .. } => fields.as_slice(),
+        Shape::Enum { .. } | Shape::Newtype(_) => &[],
+    });
+    let targets = fields.filter_map(|field| match field.value.ty {
+        Ty::Named(target) if field.boxed => Some(target),
+        _ => None,
+    });
+    targets.collect()
+}
+
 /// The cycle that each type is part of: Tarjan's strongly connected components, with its own stack, for schemas may
 /// chain deeper than ours.
 fn cycles(catalog: &Catalog) -> Vec<Option<usize>> {

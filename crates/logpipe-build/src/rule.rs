@@ -1,11 +1,11 @@
 //! Which rules are checked for a value at run time, and against which constants?
 //!
 //! A schema's rule is about numbers of any size, a check is about one Rust type: here the one becomes the other. Emit
-//! writes the result down as calls of `logpipe::rules`; what judges values by the Catalog itself makes the same calls.
+//! writes the result down as data of `logpipe::rules`; what judges values by the Catalog itself makes the same data.
 
-use crate::catalog::{Catalog, Check, Decimal, Integer, Item, Rules, Shape, Ty, Value};
+use crate::catalog::{Catalog, Check, Decimal, Integer, Rules, Shape, Ty, Value};
 
-/// A function of `logpipe::rules`, with what it takes besides the value.
+/// A rule of `logpipe::rules`.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum Rule {
@@ -24,19 +24,10 @@ pub enum Rule {
     UniqueItems,
     MinProperties(u64),
     MaxProperties(u64),
-    /// The rules of each item of a list.
-    Each(Within),
-    /// The rules of each value of a map.
-    Values(Within),
-}
-
-/// The rules of what is inside of a list or a map.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Within {
-    /// They are not asked about a null.
-    pub nullable: bool,
-    /// At least one.
-    pub rules: Vec<Rule>,
+    /// The rules of each item of a list, at least one. A null keeps them all.
+    Each(Vec<Rule>),
+    /// The rules of each value of a map, at least one. A null keeps them all.
+    Values(Vec<Rule>),
 }
 
 /// What a number is held against.
@@ -61,23 +52,18 @@ pub enum Constant {
 pub fn of(catalog: &Catalog, rules: &Rules) -> Vec<Rule> {
     let own = rules.checks.iter();
     let own = own.filter_map(|check| one(check, integer(catalog, &rules.ty)));
-    let inner = match &rules.ty {
-        Ty::List(item) => within(catalog, item).map(Rule::Each),
-        Ty::Map(item) => within(catalog, item).map(Rule::Values),
+    let inside = match &rules.ty {
+        Ty::List(item) => Some((of(catalog, &item.value), Rule::Each as fn(_) -> _)),
+        Ty::Map(item) => Some((of(catalog, &item.value), Rule::Values as fn(_) -> _)),
         _ => None,
     };
-    own.chain(inner).collect()
+    let inside = inside.filter(|(rules, _)| !rules.is_empty());
+    own.chain(inside.map(|(rules, rule)| rule(rules))).collect()
 }
 
 /// The rules of an object as a whole.
 pub fn of_object(checks: &[Check]) -> Vec<Rule> {
     checks.iter().filter_map(|check| one(check, None)).collect()
-}
-
-fn within(catalog: &Catalog, item: &Item) -> Option<Within> {
-    let rules = of(catalog, &item.value);
-    let nullable = item.nullable;
-    (!rules.is_empty()).then_some(Within { nullable, rules })
 }
 
 /// None where the Rust type says it already.

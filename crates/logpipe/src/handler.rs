@@ -360,7 +360,8 @@ impl<S: Store> Route<S> {
         }
     }
 
-    pub(crate) fn on<M, F>(handler: F) -> Self
+    /// One version of a type, by a closure.
+    pub fn on<M, F>(handler: F) -> Self
     where
         M: Message,
         F: for<'a> HandlerFn<'a, M, S>,

@@ -53,6 +53,8 @@ pub use futures_util::future::Either;
 pub use handler::Unhandled;
 pub use handler::{Cx, Dispatch, HandlerFn, HandlerFnWith, Lossless, Newest, Route};
 pub use log::{Log, Subscription, Topics};
+#[doc(hidden)]
+pub use message::Newtype;
 pub use message::{
     AnyOf, Codec, Decode, Encode, Encodings, Format, Key, Message, Untyped, Versions,
 };

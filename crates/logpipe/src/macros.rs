@@ -1,13 +1,15 @@
 //! What a generated table expands to: how a type is read, written and checked, in any encoding.
 
-/// Implements [`Wire`](crate::codec::Wire) for a type by a table of its members.
+/// Implements [`Wire`](crate::codec::Wire) for a type by a table of its members; for a struct also `Debug`, by the same
+/// table.
 ///
 /// ```
-/// #[derive(Debug, PartialEq)]
+/// #[derive(PartialEq)]
 /// pub struct Person {
 ///     pub name: String,
 ///     pub nickname: Option<String>,
 ///     pub home: Option<Option<Town>>,
+///     pub friend: Option<Box<Person>>,
 /// }
 ///
 /// #[derive(Debug, PartialEq)]
@@ -21,12 +23,14 @@
 ///
 /// logpipe::wire! {
 ///     struct Person open {
-///         name: "name" required, min_chars(1), max_chars(100);
+///         name: "name", min_chars(1), max_chars(100);
 ///         nickname: "nickname" optional, pattern(r"^[a-z]+$");
 ///         home: "home" optional_nullable;
+///         friend: "friend" optional;
 ///     }
 ///     rules max_properties(3)
 /// }
+/// logpipe::wire! { boxed Person; }
 /// logpipe::wire! {
 ///     enum Town other {
 ///         Rome = "Rome";
@@ -39,94 +43,51 @@
 ///
 /// * `struct NAME open` reads over members that are not declared, `closed` refuses them, `keep(field)` carries them in
 ///   that field, a `Map<Value>`.
-/// * The literal of a name spells control characters as escapes.
-/// * `required` is a field `T`; `optional` (may be absent) and `nullable` (always there, may be null) are `Option<T>`;
-///   `optional_nullable` is `Option<Option<T>>`, the outer one for absent.
-/// * What follows are the functions of [`rules`](crate::rules), applied to the `T`.
+/// * A member that may be null is an `Option`. One that may be absent is an `Option` and has the word `optional`; one that
+///   may be both is an `Option<Option<T>>`, the outer one for absent, and has the word `optional_nullable`.
+/// * What follows are [rules](crate::rules::Rule) of the value. One that is about another kind of value refuses all.
+/// * `boxed NAME` is for a type that contains itself: it stands in a `Box` then.
 /// * `enum NAME closed` is a set of strings, `enum NAME other` has a last variant `Other(String)` for any other.
 #[macro_export]
 macro_rules! wire {
-    // Whether a member keeps a rule, which is about the value, if there is one.
-    (@kept required $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
-        $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule (&$field) $($rule)+));
-    };
-    (@kept optional_nullable $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
-        if let ::core::option::Option::Some(::core::option::Option::Some(value)) = &$field {
-            $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+));
-        }
-    };
-    (@kept $presence:ident $broken:ident $field:expr; $wire:literal $($rule:tt)+) => {
-        if let ::core::option::Option::Some(value) = &$field {
-            $crate::codec::table::keeps(&mut $broken, $wire, $crate::wire!(@rule value $($rule)+));
-        }
-    };
-
-    (@rule $value:tt $rule:ident ()) => { $crate::rules::$rule($value) };
-    (@rule $value:tt $rule:ident ($($argument:tt)+)) => {
-        $crate::rules::$rule($value, $($argument)+)
-    };
-
     (
         struct $name:ident $unknown:ident $(($keep:ident))? {
-            $($field:ident: $wire:literal $presence:ident $(, $rule:ident ($($argument:tt)*))*;)*
+            $($field:ident: $wire:literal $($presence:ident)? $(, $rule:ident ($($argument:tt)*))*;)*
         }
         $(rules $($whole:ident ($($whole_argument:tt)*)),+)?
     ) => {
-        impl $crate::codec::Wire for $name {
-            const NAMES: &'static [$crate::codec::Name] = &[
-                $($crate::codec::Name {
-                    text: $wire,
-                    spelled: ::core::concat!(",", ::core::stringify!($wire), ":"),
-                }),*
-            ];
+        impl $crate::codec::table::Table for $name {
+            const ROWS: &'static [$crate::rules::Rule] = &[$(
+                $crate::rules::Rule::of($wire),
+                $($crate::rules::Rule::$rule($($argument)*),)*
+            )*];
+            $(const RULES: &'static [$crate::rules::Rule] = &[
+                $($crate::rules::Rule::$whole($($whole_argument)*)),+
+            ];)?
 
             fn read<'a, R: $crate::codec::Reader<'a>>(
                 reader: &mut R,
             ) -> ::core::result::Result<Self, $crate::codec::Fault> {
-                match $crate::codec::table::read(reader, Self::NAMES) {
+                match $crate::codec::table::read(reader, Self::MEMBERS) {
                     ::core::result::Result::Ok((
-                        $crate::members!($($presence($field))*),
+                        $crate::members!($($($presence)?($field))*),
                         $crate::codec::table::$unknown $(($keep))?,
                     )) => ::core::result::Result::Ok(Self { $($field,)* $($keep,)? }),
                     ::core::result::Result::Err(fault) => ::core::result::Result::Err(fault),
                 }
             }
 
-            fn write<W: $crate::codec::Writer>(
-                &self,
-                writer: &mut W,
-            ) -> ::core::result::Result<(), $crate::codec::Fault> {
-                $crate::codec::table::write(self, writer)
-            }
-
-            fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
-                let mut broken = ::core::option::Option::<$crate::codec::Fault>::None;
-                $($($crate::wire!(
-                    @kept $presence broken self.$field; $wire $rule ($($argument)*)
-                );)*)*
-                if let ::core::option::Option::Some(fault) = broken {
-                    return ::core::result::Result::Err(fault);
-                }
-                $($(
-                    if let ::core::result::Result::Err(fault) =
-                        $crate::wire!(@rule self $whole ($($whole_argument)*))
-                    {
-                        return ::core::result::Result::Err(fault);
-                    }
-                )+)?
-                $crate::codec::table::check(self)
+            fn show<V: $crate::codec::table::Visit>(&self, visit: V) -> V::Seen {
+                visit.visit(
+                    &$crate::members!($($($presence)?(&self.$field))*),
+                    &$crate::codec::table::$unknown $((&self.$keep))?,
+                )
             }
         }
 
-        impl $crate::codec::table::Table for $name {
-            fn show<V: $crate::codec::table::Visit>(
-                &self,
-                visit: V,
-            ) -> ::core::result::Result<(), $crate::codec::Fault> {
-                visit.visit(
-                    &$crate::members!($($presence(&self.$field))*),
-                    &$crate::codec::table::$unknown $((&self.$keep))?,
-                )
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, out: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                $crate::codec::table::debug(self, out)
             }
         }
     };
@@ -185,11 +146,12 @@ macro_rules! wire {
             ) -> ::core::result::Result<(), $crate::codec::Fault> {
                 writer.string(self.as_str())
             }
-        }
 
-        impl $crate::rules::Text for $name {
-            fn text(&self) -> ::std::borrow::Cow<'_, str> {
-                ::std::borrow::Cow::Borrowed(self.as_str())
+            fn keeps(
+                &self,
+                rule: &$crate::rules::Rule,
+            ) -> ::core::result::Result<(), $crate::codec::Fault> {
+                $crate::rules::text(self.as_str(), rule)
             }
         }
 
@@ -216,17 +178,53 @@ macro_rules! wire {
             }
 
             fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
-                let value = &self.0;
-                $($crate::wire!(@rule value $rule ($($argument)*))?;)*
-                $crate::codec::Wire::check(value)
+                $crate::codec::table::check(
+                    &self.0,
+                    &[$($crate::rules::Rule::$rule($($argument)*)),*],
+                )
+            }
+
+            fn keeps(
+                &self,
+                rule: &$crate::rules::Rule,
+            ) -> ::core::result::Result<(), $crate::codec::Fault> {
+                $crate::codec::Wire::keeps(&self.0, rule)
             }
         }
 
-        impl $crate::rules::Newtype for $name {
+        impl $crate::Newtype for $name {
             type Inner = $inner;
 
             fn inner(&self) -> &$inner {
                 &self.0
+            }
+        }
+    };
+
+    (boxed $name:ident;) => {
+        impl $crate::codec::Wire for ::std::boxed::Box<$name> {
+            fn read<'a, R: $crate::codec::Reader<'a>>(
+                reader: &mut R,
+            ) -> ::core::result::Result<Self, $crate::codec::Fault> {
+                <$name as $crate::codec::Wire>::read(reader).map(Self::new)
+            }
+
+            fn write<W: $crate::codec::Writer>(
+                &self,
+                writer: &mut W,
+            ) -> ::core::result::Result<(), $crate::codec::Fault> {
+                $crate::codec::Wire::write(&**self, writer)
+            }
+
+            fn check(&self) -> ::core::result::Result<(), $crate::codec::Fault> {
+                $crate::codec::Wire::check(&**self)
+            }
+
+            fn keeps(
+                &self,
+                rule: &$crate::rules::Rule,
+            ) -> ::core::result::Result<(), $crate::codec::Fault> {
+                $crate::codec::Wire::keeps(&**self, rule)
             }
         }
     };
@@ -237,19 +235,40 @@ macro_rules! wire {
 #[macro_export]
 macro_rules! members {
     (
-        $a:ident $x:tt $b:ident $y:tt $c:ident $z:tt $d:ident $u:tt $e:ident $v:tt $f:ident $w:tt
-        $g:ident $p:tt $h:ident $q:tt $i:ident $r:tt $j:ident $s:tt $k:ident $t:tt $l:ident $o:tt
+        $($pa:ident)? ($($fa:tt)*)
+        $($pb:ident)? ($($fb:tt)*)
+        $($pc:ident)? ($($fc:tt)*)
+        $($pd:ident)? ($($fd:tt)*)
+        $($pe:ident)? ($($fe:tt)*)
+        $($pf:ident)? ($($ff:tt)*)
+        $($pg:ident)? ($($fg:tt)*)
+        $($ph:ident)? ($($fh:tt)*)
+        $($pi:ident)? ($($fi:tt)*)
+        $($pj:ident)? ($($fj:tt)*)
+        $($pk:ident)? ($($fk:tt)*)
+        $($pl:ident)? ($($fl:tt)*)
         $($more:tt)+
     ) => {
         (
             $crate::members!(
-                $a $x $b $y $c $z $d $u $e $v $f $w $g $p $h $q $i $r $j $s $k $t $l $o
+                $($pa)? ($($fa)*)
+                $($pb)? ($($fb)*)
+                $($pc)? ($($fc)*)
+                $($pd)? ($($fd)*)
+                $($pe)? ($($fe)*)
+                $($pf)? ($($ff)*)
+                $($pg)? ($($fg)*)
+                $($ph)? ($($fh)*)
+                $($pi)? ($($fi)*)
+                $($pj)? ($($fj)*)
+                $($pk)? ($($fk)*)
+                $($pl)? ($($fl)*)
             ),
             $crate::members!($($more)+),
         )
     };
-    ($($presence:ident ($($field:tt)*))*) => {
-        ($($crate::codec::table::$presence($($field)*),)*)
+    ($($($presence:ident)? ($($field:tt)*))*) => {
+        ($($($crate::codec::table::$presence)? ($($field)*),)*)
     };
 }
 
@@ -260,7 +279,7 @@ macro_rules! members {
 ///
 /// ```
 /// # pub struct Person { pub name: String }
-/// # logpipe::wire! { struct Person open { name: "name" required; } }
+/// # logpipe::wire! { struct Person open { name: "name"; } }
 /// logpipe::message! { Person = "person" version 1, key name; }
 /// ```
 #[macro_export]

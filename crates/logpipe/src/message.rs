@@ -268,7 +268,25 @@ impl<T: Key> Key for Option<T> {
     }
 }
 
-impl<N: crate::rules::Newtype> Key for N
+/// A definition with a name, around one value, which is the key.
+#[doc(hidden)]
+pub trait Newtype {
+    /// What it is around.
+    type Inner;
+
+    /// The value.
+    fn inner(&self) -> &Self::Inner;
+}
+
+impl<T> Newtype for Box<T> {
+    type Inner = T;
+
+    fn inner(&self) -> &T {
+        self
+    }
+}
+
+impl<N: Newtype> Key for N
 where
     N::Inner: Key,
 {

@@ -93,7 +93,6 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
     // The table's index of a type's versions: they stand beside each other there.
     let arms = groups.iter().zip(&names).map(|(versions, variant)| {
         let message = &catalog.messages[versions.start];
-        let module = format_ident!("{}", message.rust);
         let first = catalog
             .messages
             .iter()
@@ -105,7 +104,7 @@ fn any_message(catalog: &Catalog) -> Vec<Item> {
             1 => quote!(#first_index),
             _ => quote!(#first_index..=#last_index),
         };
-        quote!(Some(#indices) => <super::#module::Any as ::logpipe::Versions>::decode(version, body).map(Self::#variant),)
+        quote!(Some(#indices) => body.decode_any(version, Self::#variant),)
     });
     let docs = docs::lines(&["Any message of this crate, for a loop of your own."]);
     // Said again, not taken from each `Any`: that would be two more constants of each type for the compiler to look up.

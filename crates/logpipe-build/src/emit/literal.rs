@@ -14,14 +14,9 @@ pub(super) fn string(text: &str) -> String {
     }
 }
 
-/// An `f64` literal: what the decimal is nearest to.
+/// An `f64` literal.
 pub(super) fn float(value: &Decimal) -> String {
-    let float = value
-        .to_string()
-        .parse::<f64>()
-        .unwrap_or(f64::MAX)
-        .clamp(f64::MIN, f64::MAX);
-    format!("{float:?}")
+    format!("{:?}", value.to_f64())
 }
 
 /// An integer literal with its digits in groups, as clippy wants long ones.

@@ -9,10 +9,10 @@ use crate::catalog::{Catalog, Message};
 
 pub(super) fn file(catalog: &Catalog, versions: &[Message]) -> File {
     let mut items = modules(versions);
-    items.extend([latest_alias(catalog, versions), any(catalog, versions)]);
-    items.extend(from_version(catalog, versions));
     items.extend([
-        versions_of(catalog, versions),
+        latest_alias(catalog, versions),
+        any(catalog, versions),
+        versions_of(versions),
         handler_trait(catalog, versions),
         handler_function(&versions[0]),
         dispatch(versions),
@@ -68,37 +68,15 @@ fn any(catalog: &Catalog, versions: &[Message]) -> Item {
     })
 }
 
-fn from_version(catalog: &Catalog, versions: &[Message]) -> Vec<Item> {
-    let from = versions.iter().map(|message| {
-        let (variant, module, root) = (
-            variant_of(message),
-            module_of(message),
-            root_of(catalog, message),
-        );
-        Item::Rust(quote! {
-            impl From<#module::#root> for Any {
-                fn from(message: #module::#root) -> Self {
-                    Self::#variant(message)
-                }
-            }
-        })
-    });
-    from.collect()
-}
-
-fn versions_of(catalog: &Catalog, versions: &[Message]) -> Item {
+fn versions_of(versions: &[Message]) -> Item {
     let wire = &versions[0].wire;
     let numbers = versions
         .iter()
         .map(|message| proc_macro2::Literal::u32_unsuffixed(message.version));
     let arms = versions.iter().map(|message| {
         let number = proc_macro2::Literal::u32_unsuffixed(message.version);
-        let (variant, module, root) = (
-            variant_of(message),
-            module_of(message),
-            root_of(catalog, message),
-        );
-        quote!(#number => body.decode::<#module::#root>().map(Self::#variant),)
+        let variant = variant_of(message);
+        quote!(#number => body.decode_as(Self::#variant),)
     });
     let variants = versions.iter().map(variant_of).collect::<Vec<_>>();
     Item::Rust(quote! {
@@ -274,12 +252,36 @@ fn closures_handle(catalog: &Catalog, versions: &[Message]) -> Item {
     })
 }
 
-/// The route that brings every version up to the newest.
+/// The route that brings every version up to the newest; a type's only version is there already.
 fn latest(versions: &[Message]) -> Vec<Item> {
     let docs = docs::lines(&[format!(
         "The route of {} to a closure that takes the newest version; older ones are brought up to it.",
         docs::code(&versions[0].wire)
     )]);
+    let (newest, upcasts, route) = match versions.len() {
+        1 => (None, quote!(_upcasts), quote!(on(function))),
+        _ => (
+            Some(newest(versions)),
+            quote!(upcasts),
+            quote!(latest::<Any, U, F>(upcasts, function)),
+        ),
+    };
+    let function = Item::Rust(quote! {
+        #docs
+        pub fn latest<S, U, F>(#upcasts: U, function: F) -> ::logpipe::Route<S>
+        where
+            S: ::logpipe::Store,
+            U: Upcasts + Send + Sync + 'static,
+            F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
+        {
+            ::logpipe::Route::#route
+        }
+    });
+    newest.into_iter().chain([function]).collect()
+}
+
+/// Every version, step by step, as the newest.
+fn newest(versions: &[Message]) -> Item {
     let arms = versions.iter().enumerate().map(|(index, message)| {
         let variant = variant_of(message);
         let mut newest = quote!(message);
@@ -289,35 +291,17 @@ fn latest(versions: &[Message]) -> Vec<Item> {
         }
         quote!(Self::#variant(message) => #newest,)
     });
-    // With one version there is no step to take.
-    let upcasts = match versions.len() {
-        1 => format_ident!("_upcasts"),
-        _ => format_ident!("upcasts"),
-    };
-    vec![
-        Item::Rust(quote! {
-            impl<U: Upcasts> ::logpipe::Newest<U> for Any {
-                type Latest = Latest;
+    Item::Rust(quote! {
+        impl<U: Upcasts> ::logpipe::Newest<U> for Any {
+            type Latest = Latest;
 
-                fn newest(self, #upcasts: &U) -> Latest {
-                    match self {
-                        #(#arms)*
-                    }
+            fn newest(self, upcasts: &U) -> Latest {
+                match self {
+                    #(#arms)*
                 }
             }
-        }),
-        Item::Rust(quote! {
-            #docs
-            pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
-            where
-                S: ::logpipe::Store,
-                U: Upcasts + Send + Sync + 'static,
-                F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
-            {
-                ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
-            }
-        }),
-    ]
+        }
+    })
 }
 
 /// The route of one version to a closure that takes several messages at once.

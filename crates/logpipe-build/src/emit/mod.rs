@@ -14,10 +14,13 @@ mod upcasts;
 mod version;
 mod wire;
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 
-use crate::catalog::{Catalog, Message};
+use crate::catalog::{Catalog, Message, TypeId};
 use crate::digest::Digest;
+use crate::layout;
 use types::Derives;
 
 /// The number of the seam between generated code and the run time; the run time knows the same one.
@@ -108,6 +111,7 @@ pub fn plan(catalog: &Catalog) -> Vec<Plan> {
 pub struct Emitter<'a> {
     catalog: &'a Catalog,
     derives: Derives,
+    boxed: BTreeSet<TypeId>,
 }
 
 impl<'a> Emitter<'a> {
@@ -116,6 +120,7 @@ impl<'a> Emitter<'a> {
         Self {
             catalog,
             derives: Derives::new(catalog),
+            boxed: layout::boxed(catalog),
         }
     }
 
@@ -128,7 +133,8 @@ impl<'a> Emitter<'a> {
                 message::file(self.catalog, &self.catalog.messages[versions.clone()])
             }
             Kind::Version(index) => {
-                version::file(self.catalog, &self.derives, &self.catalog.messages[*index])
+                let message = &self.catalog.messages[*index];
+                version::file(self.catalog, &self.derives, &self.boxed, message)
             }
         }
     }

@@ -41,6 +41,9 @@ impl Derives {
             Shape::Enum { other: false, .. } => {
                 quote!(#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)])
             }
+            // Its wire table brings `Debug`.
+            Shape::Struct { .. } if self.eq[id.0] => quote!(#[derive(Clone, PartialEq, Eq, Hash)]),
+            Shape::Struct { .. } => quote!(#[derive(Clone, PartialEq)]),
             _ if self.eq[id.0] => quote!(#[derive(Debug, Clone, PartialEq, Eq, Hash)]),
             _ => quote!(#[derive(Debug, Clone, PartialEq)]),
         }

@@ -1,12 +1,19 @@
 //! `generated/person/v1.rs`: what is one version of a message? Its types, then their wire tables.
 
+use std::collections::BTreeSet;
+
 use quote::{format_ident, quote};
 
 use super::{File, Item, defaults, docs, types, wire};
-use crate::catalog::{Catalog, Message};
+use crate::catalog::{Catalog, Message, TypeId};
 use crate::layout;
 
-pub(super) fn file(catalog: &Catalog, derives: &types::Derives, message: &Message) -> File {
+pub(super) fn file(
+    catalog: &Catalog,
+    derives: &types::Derives,
+    boxed: &BTreeSet<TypeId>,
+    message: &Message,
+) -> File {
     let home = layout::home_of(message);
     let (own, shared): (Vec<_>, Vec<_>) = layout::reachable(catalog, message.root)
         .into_iter()
@@ -27,6 +34,9 @@ pub(super) fn file(catalog: &Catalog, derives: &types::Derives, message: &Messag
     }
     for &id in &own {
         items.push(Item::Text(wire::table(catalog, &catalog.types[id.0])));
+        if boxed.contains(&id) {
+            items.push(Item::Text(wire::boxed(&catalog.types[id.0])));
+        }
     }
     items.push(Item::Text(wire::message(catalog, message)));
     File {

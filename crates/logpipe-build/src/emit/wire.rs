@@ -4,7 +4,7 @@
 
 use super::{literal, types};
 use crate::catalog::{Catalog, Field, Message, Presence, Rules, Shape, Type, Unknown};
-use crate::rule::{self, Bound, Constant, Rule, Within};
+use crate::rule::{self, Bound, Constant, Rule};
 
 /// The table of one type.
 pub(super) fn table(catalog: &Catalog, ty: &Type) -> String {
@@ -22,8 +22,7 @@ pub(super) fn table(catalog: &Catalog, ty: &Type) -> String {
             };
             let rows = fields.iter().map(|field| row(catalog, field));
             let rules = rule::of_object(checks);
-            let rules = rules.iter().map(|rule| call(rule).arguments());
-            let rules = rules.collect::<Vec<_>>();
+            let rules = rules.iter().map(word).collect::<Vec<_>>();
             let rules = if rules.is_empty() {
                 String::new()
             } else {
@@ -46,6 +45,11 @@ pub(super) fn table(catalog: &Catalog, ty: &Type) -> String {
         }
     };
     format!("::logpipe::wire! {{\n{body}\n}}\n")
+}
+
+/// The line that lets a type contain itself.
+pub(super) fn boxed(ty: &Type) -> String {
+    format!("::logpipe::wire! {{ boxed {}; }}\n", ty.name)
 }
 
 /// The line that makes a struct a message.
@@ -72,14 +76,14 @@ fn block(rows: impl Iterator<Item = String>) -> String {
 
 fn row(catalog: &Catalog, field: &Field) -> String {
     let presence = match field.presence {
-        Presence::Required => "required",
-        Presence::Optional => "optional",
-        Presence::Nullable => "nullable",
-        Presence::OptionalNullable => "optional_nullable",
+        // Null is a value of its own, which the field's `Option` reads.
+        Presence::Required | Presence::Nullable => "",
+        Presence::Optional => " optional",
+        Presence::OptionalNullable => " optional_nullable",
     };
     let (name, wire) = (&field.rust, literal::string(&field.wire));
     format!(
-        "{name}: {wire} {presence}{};",
+        "{name}: {wire}{presence}{};",
         arguments(catalog, &field.value)
     )
 }
@@ -87,95 +91,52 @@ fn row(catalog: &Catalog, field: &Field) -> String {
 /// The rules of a value as the table lists them: `, min_chars(1), max_chars(100)`.
 fn arguments(catalog: &Catalog, rules: &Rules) -> String {
     let rules = rule::of(catalog, rules);
-    let calls = rules.iter().map(call);
-    calls
-        .map(|call| format!(", {}", call.arguments()))
+    rules
+        .iter()
+        .map(|rule| format!(", {}", word(rule)))
         .collect()
 }
 
-/// The rules of what is inside of a list or map, as one expression over `item`.
-fn expression(within: &Within) -> String {
-    let mut calls = within.rules.iter().map(call);
-    let last = calls.next_back().map(|call| call.on_item());
-    let mut out = calls
-        .map(|call| format!("{}?; ", call.on_item()))
-        .collect::<String>();
-    let is_block = !out.is_empty();
-    out.push_str(&last.unwrap_or_default());
-    if is_block {
-        out = format!("{{ {out} }}");
-    }
-    if within.nullable {
-        out = format!("::logpipe::rules::present(item, |item| {out})");
-    }
-    out
-}
-
-/// A function of `::logpipe::rules` and what it takes besides the value.
-struct Call {
-    rule: &'static str,
-    argument: Option<String>,
-}
-
-impl Call {
-    fn arguments(&self) -> String {
-        format!("{}({})", self.rule, self.argument.as_deref().unwrap_or(""))
-    }
-
-    fn on_item(&self) -> String {
-        match &self.argument {
-            Some(argument) => format!("::logpipe::rules::{}(item, {argument})", self.rule),
-            None => format!("::logpipe::rules::{}(item)", self.rule),
-        }
-    }
-}
-
-fn call(rule: &Rule) -> Call {
-    let (rule, argument) = match rule {
-        Rule::MinChars(count) => ("min_chars", count_literal(*count)),
-        Rule::MaxChars(count) => ("max_chars", count_literal(*count)),
-        Rule::Pattern(regex) => ("pattern", literal::string(regex)),
-        Rule::Min(bound) => ("min", bound_literal(bound)),
-        Rule::Max(bound) => ("max", bound_literal(bound)),
-        Rule::Above(bound) => ("above", bound_literal(bound)),
-        Rule::Below(bound) => ("below", bound_literal(bound)),
-        Rule::MultipleOf(step) => ("multiple_of", bound_literal(step)),
-        Rule::Equals(constant) => ("equals", const_literal(constant)),
-        Rule::MinItems(count) => ("min_items", count_literal(*count)),
-        Rule::MaxItems(count) => ("max_items", count_literal(*count)),
-        Rule::MinProperties(count) => ("min_properties", count_literal(*count)),
-        Rule::MaxProperties(count) => ("max_properties", count_literal(*count)),
-        Rule::Each(within) => ("each", format!("|item| {}", expression(within))),
-        Rule::Values(within) => ("values", format!("|item| {}", expression(within))),
-        Rule::UniqueItems => {
-            return Call {
-                rule: "unique_items",
-                argument: None,
-            };
+/// A rule as `::logpipe::rules::Rule` has it.
+fn word(rule: &Rule) -> String {
+    let number = |word: &str, bound: &Bound| match bound {
+        // Integers are held against integers, floats against the exact decimal.
+        Bound::Integer(bound) => format!("{word}({})", literal::integer(*bound)),
+        Bound::Decimal(bound) => {
+            format!("{word}_decimal({})", literal::string(&bound.to_string()))
         }
     };
-    Call {
-        rule,
-        argument: Some(argument),
+    let count = |word: &str, count: u64| format!("{word}({})", literal::integer(count.into()));
+    match rule {
+        Rule::MinChars(chars) => count("min_chars", *chars),
+        Rule::MaxChars(chars) => count("max_chars", *chars),
+        Rule::Pattern(regex) => format!("pattern({})", literal::string(regex)),
+        Rule::Min(bound) => number("min", bound),
+        Rule::Max(bound) => number("max", bound),
+        Rule::Above(bound) => number("above", bound),
+        Rule::Below(bound) => number("below", bound),
+        Rule::MultipleOf(step) => number("multiple_of", step),
+        Rule::Equals(Constant::Bool(constant)) => format!("equals_boolean({constant})"),
+        Rule::Equals(Constant::Integer(constant)) => {
+            format!("equals({})", literal::integer(*constant))
+        }
+        Rule::Equals(Constant::Float(constant)) => {
+            format!("equals_float({})", literal::float(constant))
+        }
+        Rule::MinItems(items) => count("min_items", *items),
+        Rule::MaxItems(items) => count("max_items", *items),
+        Rule::UniqueItems => "unique_items()".to_owned(),
+        Rule::MinProperties(members) => count("min_properties", *members),
+        Rule::MaxProperties(members) => count("max_properties", *members),
+        Rule::Each(rules) => format!("each({})", inside(rules)),
+        Rule::Values(rules) => format!("values({})", inside(rules)),
     }
 }
 
-fn count_literal(count: u64) -> String {
-    literal::integer(count.into())
-}
-
-/// Integers compare with integers, floats with the exact decimal.
-fn bound_literal(bound: &Bound) -> String {
-    match bound {
-        Bound::Integer(bound) => literal::integer(*bound),
-        Bound::Decimal(bound) => literal::string(&bound.to_string()),
-    }
-}
-
-fn const_literal(constant: &Constant) -> String {
-    match constant {
-        Constant::Bool(value) => value.to_string(),
-        Constant::Integer(value) => literal::integer(*value),
-        Constant::Float(value) => literal::float(value),
-    }
+/// The rules of what is inside of a list or a map.
+fn inside(rules: &[Rule]) -> String {
+    let rules = rules
+        .iter()
+        .map(|rule| format!("::logpipe::rules::Rule::{}", word(rule)));
+    format!("&[{}]", rules.collect::<Vec<_>>().join(", "))
 }

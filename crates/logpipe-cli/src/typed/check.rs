@@ -1,10 +1,10 @@
 //! Does a value keep its rules? They are asked in the order in which generated code asks them.
 
-use logpipe::codec::Fault;
-use logpipe::rules;
+use logpipe::codec::{Fault, Wire as _};
+use logpipe::rules::Rule;
 use logpipe::types::{Map, Value};
 use logpipe_build::catalog::{Field, Item, Shape, Ty, TypeId};
-use logpipe_build::rule::{Bound, Constant, Rule, Within};
+use logpipe_build::rule::{self, Bound, Constant};
 
 use super::Schemas;
 
@@ -71,83 +71,41 @@ impl Schemas {
 
 /// All of the rules.
 fn keep(rules: &'static [Rule], value: &Value) -> Result<(), Fault> {
-    rules.iter().try_for_each(|rule| one(rule, value))
+    rules.iter().try_for_each(|rule| value.keeps(rule))
 }
 
-/// A rule about another kind of value than this is kept: reading has seen to the kind.
-fn one(rule: &'static Rule, value: &Value) -> Result<(), Fault> {
-    match (rule, value) {
-        (Rule::MinChars(least), Value::String(text)) => rules::min_chars(text, count(*least)),
-        (Rule::MaxChars(most), Value::String(text)) => rules::max_chars(text, count(*most)),
-        (Rule::Pattern(regex), Value::String(text)) => rules::pattern(text, regex),
-        (Rule::Min(bound), _) => hold(value, bound, rules::min, |v, b| rules::min(v, b)),
-        (Rule::Max(bound), _) => hold(value, bound, rules::max, |v, b| rules::max(v, b)),
-        (Rule::Above(bound), _) => hold(value, bound, rules::above, |v, b| rules::above(v, b)),
-        (Rule::Below(bound), _) => hold(value, bound, rules::below, |v, b| rules::below(v, b)),
-        (Rule::MultipleOf(step), _) => hold(value, step, rules::multiple_of, |v, b| {
-            rules::multiple_of(v, b)
-        }),
-        (Rule::Equals(constant), _) => equals(value, constant),
-        (Rule::MinItems(least), Value::List(items)) => rules::min_items(items, count(*least)),
-        (Rule::MaxItems(most), Value::List(items)) => rules::max_items(items, count(*most)),
-        (Rule::UniqueItems, Value::List(items)) => rules::unique_items(items),
-        (Rule::MinProperties(least), Value::Object(members)) => {
-            rules::min_properties(members, count(*least))
-        }
-        (Rule::MaxProperties(most), Value::Object(members)) => {
-            rules::max_properties(members, count(*most))
-        }
-        (Rule::Each(within), Value::List(items)) => rules::each(items, |item| inside(within, item)),
-        (Rule::Values(within), Value::Object(entries)) => {
-            rules::values(entries, |entry| inside(within, entry))
-        }
-        _ => Ok(()),
+/// Rules as generated code holds them.
+pub(super) fn rules(rules: Vec<rule::Rule>) -> Vec<Rule> {
+    rules.into_iter().map(one).collect()
+}
+
+fn one(rule: rule::Rule) -> Rule {
+    match rule {
+        rule::Rule::MinChars(least) => Rule::min_chars(count(least)),
+        rule::Rule::MaxChars(most) => Rule::max_chars(count(most)),
+        rule::Rule::Pattern(regex) => Rule::pattern(regex.leak()),
+        rule::Rule::Min(bound) => number(bound, Rule::min, Rule::min_decimal),
+        rule::Rule::Max(bound) => number(bound, Rule::max, Rule::max_decimal),
+        rule::Rule::Above(bound) => number(bound, Rule::above, Rule::above_decimal),
+        rule::Rule::Below(bound) => number(bound, Rule::below, Rule::below_decimal),
+        rule::Rule::MultipleOf(step) => number(step, Rule::multiple_of, Rule::multiple_of_decimal),
+        rule::Rule::Equals(Constant::Bool(constant)) => Rule::equals_boolean(constant),
+        rule::Rule::Equals(Constant::Integer(constant)) => Rule::equals(constant),
+        rule::Rule::Equals(Constant::Float(constant)) => Rule::equals_float(constant.to_f64()),
+        rule::Rule::MinItems(least) => Rule::min_items(count(least)),
+        rule::Rule::MaxItems(most) => Rule::max_items(count(most)),
+        rule::Rule::UniqueItems => Rule::unique_items(),
+        rule::Rule::MinProperties(least) => Rule::min_properties(count(least)),
+        rule::Rule::MaxProperties(most) => Rule::max_properties(count(most)),
+        rule::Rule::Each(of) => Rule::each(rules(of).leak()),
+        rule::Rule::Values(of) => Rule::values(rules(of).leak()),
     }
 }
 
-fn inside(within: &'static Within, value: &Value) -> Result<(), Fault> {
-    match (within.nullable, value) {
-        (true, Value::Null) => Ok(()),
-        _ => keep(&within.rules, value),
-    }
-}
-
-/// A number against a bound of its kind.
-fn hold(
-    value: &Value,
-    bound: &Bound,
-    integer: fn(&i128, i128) -> Result<(), Fault>,
-    float: fn(&f64, &str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let Value::Number(number) = value else {
-        return Ok(());
-    };
+fn number(bound: Bound, integer: fn(i128) -> Rule, decimal: fn(&'static str) -> Rule) -> Rule {
     match bound {
-        Bound::Integer(bound) => number
-            .to_i128()
-            .map_or(Ok(()), |value| integer(&value, *bound)),
-        Bound::Decimal(bound) => number
-            .to_f64()
-            .map_or(Ok(()), |value| float(&value, &bound.to_string())),
-    }
-}
-
-fn equals(value: &Value, constant: &Constant) -> Result<(), Fault> {
-    match (constant, value) {
-        (Constant::Bool(constant), Value::Bool(value)) => rules::equals(value, *constant),
-        (Constant::Integer(constant), Value::Number(number)) => number
-            .to_i128()
-            .map_or(Ok(()), |value| rules::equals(&value, *constant)),
-        (Constant::Float(constant), Value::Number(number)) => {
-            let constant = constant.to_string().parse::<f64>();
-            match (number.to_f64(), constant) {
-                (Some(value), Ok(constant)) => {
-                    rules::equals(&value, constant.clamp(f64::MIN, f64::MAX))
-                }
-                _ => Ok(()),
-            }
-        }
-        _ => Ok(()),
+        Bound::Integer(bound) => integer(bound),
+        Bound::Decimal(bound) => decimal(bound.to_string().leak()),
     }
 }
 

@@ -7,10 +7,11 @@ mod check;
 mod read;
 
 use logpipe::codec::{Fault, JsonReader};
+use logpipe::rules::Rule;
 use logpipe::types::{Timestamp, Value};
 use logpipe::{Format, Invalid, Key as _, envelope};
 use logpipe_build::catalog::{self, Catalog, Message, Presence, Shape, Ty};
-use logpipe_build::rule::{self, Rule};
+use logpipe_build::rule;
 
 use crate::failure::{Failure, Outcome};
 use crate::{output, schemas};
@@ -133,14 +134,14 @@ impl Schemas {
     fn new(catalog: Catalog) -> &'static Self {
         let rules = catalog.types.iter().map(|ty| match &ty.shape {
             Shape::Struct { fields, checks, .. } => Rules {
-                own: rule::of_object(checks),
+                own: check::rules(rule::of_object(checks)),
                 fields: fields
                     .iter()
-                    .map(|field| rule::of(&catalog, &field.value))
+                    .map(|field| check::rules(rule::of(&catalog, &field.value)))
                     .collect(),
             },
             Shape::Newtype(rules) => Rules {
-                own: rule::of(&catalog, rules),
+                own: check::rules(rule::of(&catalog, rules)),
                 fields: Vec::new(),
             },
             Shape::Enum { .. } => Rules {

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use logpipe::codec::{Fault, JsonWriter, Late, Reader, Wire};
-use logpipe::rules::Text;
+use logpipe::codec::{Fault, JsonReader, JsonWriter, Late, Reader, Wire};
 use logpipe::types::{
     Date, Duration, Email, Ipv4Addr, Ipv6Addr, Map, Number, Time, Timestamp, Uri, Uuid, Value,
 };
@@ -191,11 +190,11 @@ fn read_integer<'a, R: Reader<'a>>(reader: &mut R, integer: Integer) -> Result<V
 }
 
 fn read_format<'a, R: Reader<'a>>(reader: &mut R, format: Format) -> Result<Value, Fault> {
-    fn of<'a, T: Wire + Text, R: Reader<'a>>(reader: &mut R) -> Result<Value, Fault> {
-        let value = T::read(reader)?;
+    fn of<'a, T: Wire, R: Reader<'a>>(reader: &mut R) -> Result<Value, Fault> {
+        let (value, mut json) = (T::read(reader)?, Vec::new());
         // What can be read and not be written: a time of the year 10000.
-        value.write(&mut JsonWriter::new(&mut Vec::new()))?;
-        Ok(Value::String(value.text().into_owned()))
+        value.write(&mut JsonWriter::new(&mut json))?;
+        Value::read(&mut JsonReader::new(&String::from_utf8_lossy(&json)))
     }
     match format {
         Format::Uuid => of::<Uuid, R>(reader),

@@ -22,8 +22,8 @@ struct Note {
 
 logpipe::wire! {
     struct Note open {
-        id: "id" required;
-        number: "number" required;
+        id: "id";
+        number: "number";
     }
 }
 logpipe::message! { Note = "note" version 1, key id; }

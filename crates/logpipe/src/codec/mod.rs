@@ -13,6 +13,7 @@ mod float;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 mod late;
+mod members;
 #[cfg(feature = "msgpack")]
 pub(crate) mod msgpack;
 #[doc(hidden)]
@@ -28,9 +29,11 @@ pub(crate) use float::FloatText;
 #[cfg(feature = "json")]
 pub use json::{Json, JsonReader, JsonWriter};
 pub use late::Late;
+pub use members::{Members, Name};
 #[cfg(feature = "msgpack")]
 pub use msgpack::{MsgPack, MsgPackReader, MsgPackWriter};
 
+use crate::rules::Rule;
 use crate::types::Number;
 
 /// How deep values may nest, the envelope's own brace included. One level more is malformed.
@@ -38,10 +41,6 @@ pub const DEPTH_MAX: u32 = 128;
 
 /// A value that can stand in a message. [`wire!`](crate::wire) writes it for generated types.
 pub trait Wire: Sized {
-    /// The members that an object declares, in order.
-    #[doc(hidden)]
-    const NAMES: &'static [Name] = &[];
-
     /// Reads one value. After an invalid value the reader may stand anywhere within it.
     fn read<'a, R: Reader<'a>>(reader: &mut R) -> Result<Self, Fault>;
 
@@ -52,6 +51,11 @@ pub trait Wire: Sized {
     /// first when it is encoded; every value checks those inside it.
     fn check(&self) -> Result<(), Fault> {
         Ok(())
+    }
+
+    /// Whether it keeps a rule of the place that it stands in, which may be about its kind of value alone.
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        Err(rule.misplaced())
     }
 }
 
@@ -94,12 +98,17 @@ pub trait Reader<'a>: Sized {
     fn key(&mut self, left: &mut Self::Left) -> Result<Option<Cow<'a, str>>, Fault>;
     /// Whether the next member is this one in the spelling that nearly every sender uses: its value is next then, else
     /// the reader stands where it stood. `false` is always right, and slow.
-    fn expect(&mut self, left: &mut Self::Left, name: &Name) -> bool {
+    fn expect(&mut self, left: &mut Self::Left, name: Name) -> bool {
         let _ = (left, name);
         false
     }
     /// As `key`, for an object with declared members: `next` is the one that would follow in declared order.
-    fn row(&mut self, left: &mut Self::Left, rows: &[Name], next: usize) -> Result<Row<'a>, Fault>;
+    fn row(
+        &mut self,
+        left: &mut Self::Left,
+        members: &Members,
+        next: usize,
+    ) -> Result<Row<'a>, Fault>;
 
     /// Enters a list.
     fn list(&mut self) -> Result<Self::Left, Fault>;
@@ -142,7 +151,7 @@ pub trait Writer {
     fn member(&mut self, object: &mut Self::Object, name: &str) -> Result<(), Fault>;
     /// As [`Self::member`], for one that the object declares.
     #[inline]
-    fn declared(&mut self, object: &mut Self::Object, name: &Name) -> Result<(), Fault> {
+    fn declared(&mut self, object: &mut Self::Object, name: Name) -> Result<(), Fault> {
         self.member(object, name.as_str())
     }
     /// Ends it.
@@ -187,38 +196,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The name of a declared member. [`wire!`](crate::wire) writes it as plain data: a call for each member of each type
-/// would keep the compiler busy.
-#[derive(Debug, Clone, Copy)]
-pub struct Name {
-    #[doc(hidden)]
-    pub text: &'static str,
-    /// `,"name":`, with the name as Rust spells it.
-    #[doc(hidden)]
-    pub spelled: &'static str,
-}
-
-impl Name {
-    /// As declared.
-    pub const fn as_str(&self) -> &'static str {
-        self.text
-    }
-
-    /// As JSON spells it behind another member, for bytes to be compared and copied as they stand; none for a name with an
-    /// escape, which in Rust is always longer than what it stands for.
-    #[cfg(feature = "json")]
-    #[inline]
-    pub(crate) fn json(&self) -> Option<&'static str> {
-        let is_itself = self.spelled.len() == r#","":"#.len() + self.text.len();
-        debug_assert!(
-            !is_itself || json::is_plain(self.text.as_bytes()),
-            "a control character in a member's name has to be written as an escape: {:?}",
-            self.text
-        );
-        is_itself.then_some(self.spelled)
-    }
-}
-
 /// A member met in an object with declared members.
 #[derive(Debug)]
 pub enum Row<'a> {
@@ -231,14 +208,9 @@ pub enum Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Looks a name up, beginning with the row that would be next.
-    pub(crate) fn find(name: Cow<'a, str>, rows: &[Name], next: usize) -> Self {
-        let (before, from) = rows.split_at(next.min(rows.len()));
-        let is_it = |row: &Name| row.text == name;
-        if let Some(index) = from.iter().position(is_it) {
-            return Self::Known(before.len() + index);
-        }
-        match before.iter().position(is_it) {
+    /// Looks a name up, beginning with the member that would be next.
+    pub(crate) fn find(name: Cow<'a, str>, members: &Members, next: usize) -> Self {
+        match members.find(&name, next) {
             Some(index) => Self::Known(index),
             None => Self::Unknown(name),
         }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{DEPTH_MAX, Encoding, Fault, FloatText, Kind, Name, Reader, Row, Wire, Writer};
+use super::{
+    DEPTH_MAX, Encoding, Fault, FloatText, Kind, Members, Name, Reader, Row, Wire, Writer,
+};
 use crate::message::{Decode, Encode};
 use crate::types::{Decimal, Number};
 
@@ -332,9 +334,9 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, left: &mut MsgPackLeft, name: &Name) -> bool {
+    fn expect(&mut self, left: &mut MsgPackLeft, name: Name) -> bool {
         // The declared order, the shortest head.
-        let text = name.text.as_bytes();
+        let text = name.as_str().as_bytes();
         let found = left.0 > 0
             && text.len() < 32
             && self.bytes.get(self.at..).is_some_and(|rest| {
@@ -350,13 +352,13 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
     fn row(
         &mut self,
         left: &mut MsgPackLeft,
-        rows: &[Name],
+        members: &Members,
         next: usize,
     ) -> Result<Row<'a>, Fault> {
         if !self.another(left) {
             return Ok(Row::End);
         }
-        Ok(Row::find(Cow::Borrowed(self.name()?), rows, next))
+        Ok(Row::find(Cow::Borrowed(self.name()?), members, next))
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! How the types of Rust itself are read and written: booleans, numbers, text, lists, null.
 
 use super::{Fault, Reader, Wire, Writer};
+use crate::rules::{self, Rule};
 
 impl Wire for bool {
     #[inline]
@@ -10,6 +11,11 @@ impl Wire for bool {
 
     fn write<W: Writer>(&self, writer: &mut W) -> Result<(), Fault> {
         writer.boolean(*self)
+    }
+
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        rules::boolean(*self, rule)
     }
 }
 
@@ -30,6 +36,11 @@ macro_rules! integers {
             fn write<W: Writer>(&self, writer: &mut W) -> Result<(), Fault> {
                 writer.integer((*self).into())
             }
+
+            #[inline]
+            fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+                rules::integer((*self).into(), rule)
+            }
         }
     )* };
 }
@@ -45,6 +56,11 @@ impl Wire for f64 {
     fn write<W: Writer>(&self, writer: &mut W) -> Result<(), Fault> {
         writer.float(*self)
     }
+
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        rules::float(*self, rule)
+    }
 }
 
 impl Wire for String {
@@ -55,6 +71,11 @@ impl Wire for String {
 
     fn write<W: Writer>(&self, writer: &mut W) -> Result<(), Fault> {
         writer.string(self)
+    }
+
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        rules::text(self, rule)
     }
 }
 
@@ -78,19 +99,10 @@ impl<T: Wire> Wire for Option<T> {
     fn check(&self) -> Result<(), Fault> {
         self.as_ref().map_or(Ok(()), T::check)
     }
-}
 
-impl<T: Wire> Wire for Box<T> {
-    fn read<'a, R: Reader<'a>>(reader: &mut R) -> Result<Self, Fault> {
-        T::read(reader).map(Self::new)
-    }
-
-    fn write<W: Writer>(&self, writer: &mut W) -> Result<(), Fault> {
-        T::write(self, writer)
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        T::check(self)
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        self.as_ref().map_or(Ok(()), |value| value.keeps(rule))
     }
 }
 
@@ -120,5 +132,10 @@ impl<T: Wire> Wire for Vec<T> {
             item.check().map_err(|fault| fault.item(index))?;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        rules::list(self, rule)
     }
 }

@@ -19,7 +19,7 @@ use crate::codec::{Fault, Reader};
 use crate::codec::{Json, JsonReader};
 #[cfg(feature = "msgpack")]
 use crate::codec::{MsgPack, MsgPackReader};
-use crate::message::{Decode, Encodings, Format, Message};
+use crate::message::{Decode, Encodings, Format, Message, Versions};
 use crate::rejected::{Failure, Rejected, printable};
 use crate::types::Value;
 
@@ -147,6 +147,18 @@ impl<'a> Body<'a> {
     /// Decodes and checks the message. Whether its type and version are those of `M` is for the caller to know.
     pub fn decode<M: Message>(self) -> Result<M, Failure> {
         self.read()
+    }
+
+    /// As [`decode`](Self::decode), as one of several versions.
+    #[inline]
+    pub fn decode_as<M: Message, A>(self, one: fn(M) -> A) -> Result<A, Failure> {
+        self.read().map(one)
+    }
+
+    /// As [`decode`](Self::decode), of the type's version with that number, as one of several types.
+    #[inline]
+    pub fn decode_any<V: Versions, A>(self, version: u32, one: fn(V) -> A) -> Result<A, Failure> {
+        V::decode(version, self).map(one)
     }
 
     /// Decodes the message as it is, without a schema.

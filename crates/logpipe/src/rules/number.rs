@@ -5,109 +5,67 @@
 use std::cmp::Ordering;
 use std::fmt::Display;
 
+use super::Rule;
 use crate::codec::{Fault, FloatText};
 use crate::types::Decimal;
 
-/// A value that the rules see as a boolean or a number.
-pub trait Scalar {
-    /// Without its name.
-    type Bare: Copy;
-
-    /// The value.
-    fn bare(&self) -> Self::Bare;
+/// Whether a boolean keeps a rule.
+#[inline]
+pub fn boolean(value: bool, rule: &Rule) -> Result<(), Fault> {
+    match *rule {
+        Rule::equals_boolean(constant) => equal(value == constant),
+        _ => Err(rule.misplaced()),
+    }
 }
 
-/// A constant of the schema that numbers of type `N` are held against.
-pub trait Bound<N>: Copy + Display {
-    /// Where the value stands; `None` for NaN, which stands nowhere.
-    fn compare(self, value: N) -> Option<Ordering>;
-    /// Whether the value is a multiple of this.
-    fn divides(self, value: N) -> bool;
-}
-
-/// A constant that is the only value allowed.
-pub trait Equal<N>: Copy {
-    /// Whether the value is it.
-    fn equal(self, value: N) -> bool;
-}
-
-macro_rules! integers {
-    ($($integer:ident)*) => { $(
-        impl Scalar for $integer {
-            type Bare = Self;
-
-            fn bare(&self) -> Self {
-                *self
-            }
+/// Whether an integer keeps a rule.
+#[inline]
+pub fn integer(value: i128, rule: &Rule) -> Result<(), Fault> {
+    match *rule {
+        Rule::min(bound) => hold(value >= bound, "at least", bound),
+        Rule::max(bound) => hold(value <= bound, "at most", bound),
+        Rule::above(bound) => hold(value > bound, "above", bound),
+        Rule::below(bound) => hold(value < bound, "below", bound),
+        Rule::multiple_of(step) => {
+            let kept = value.checked_rem(step).is_none_or(|rest| rest == 0);
+            hold(kept, "a multiple of", step)
         }
-
-        impl Bound<$integer> for $integer {
-            fn compare(self, value: $integer) -> Option<Ordering> {
-                Some(value.cmp(&self))
-            }
-
-            fn divides(self, value: $integer) -> bool {
-                value.checked_rem(self).is_none_or(|rest| rest == 0)
-            }
-        }
-
-        impl Equal<$integer> for $integer {
-            fn equal(self, value: $integer) -> bool {
-                self == value
-            }
-        }
-    )* };
-}
-
-// The last is for values that have no type of their own: a schema's integers fit the others.
-integers!(u8 u16 u32 u64 i8 i16 i32 i64 i128);
-
-impl Scalar for bool {
-    type Bare = Self;
-
-    fn bare(&self) -> Self {
-        *self
+        Rule::equals(constant) => equal(value == constant),
+        _ => Err(rule.misplaced()),
     }
 }
 
-impl Equal<bool> for bool {
-    fn equal(self, value: bool) -> bool {
-        self == value
+/// Whether a float keeps a rule. NaN stands nowhere, so it keeps none.
+#[inline]
+pub fn float(value: f64, rule: &Rule) -> Result<(), Fault> {
+    let stands = |bound, is_kept: fn(Ordering) -> bool| compare(value, bound).is_some_and(is_kept);
+    match *rule {
+        Rule::min_decimal(bound) => hold(stands(bound, Ordering::is_ge), "at least", bound),
+        Rule::max_decimal(bound) => hold(stands(bound, Ordering::is_le), "at most", bound),
+        Rule::above_decimal(bound) => hold(stands(bound, Ordering::is_gt), "above", bound),
+        Rule::below_decimal(bound) => hold(stands(bound, Ordering::is_lt), "below", bound),
+        Rule::multiple_of_decimal(step) => hold(is_multiple(value, step), "a multiple of", step),
+        Rule::equals_float(constant) => equal(value == constant),
+        _ => Err(rule.misplaced()),
     }
 }
 
-impl Scalar for f64 {
-    type Bare = Self;
+fn compare(value: f64, bound: &str) -> Option<Ordering> {
+    let text = FloatText::of(value)?;
+    Some(Decimal::parse(text.as_str())?.cmp(&Decimal::parse(bound)?))
+}
 
-    fn bare(&self) -> Self {
-        *self
+fn is_multiple(value: f64, step: &str) -> bool {
+    let Some(text) = FloatText::of(value) else {
+        return false;
+    };
+    match (Decimal::parse(text.as_str()), Decimal::parse(step)) {
+        (Some(value), Some(step)) => value.is_multiple_of(&step),
+        _ => false,
     }
 }
 
-impl Equal<f64> for f64 {
-    fn equal(self, value: f64) -> bool {
-        self == value
-    }
-}
-
-/// A decimal as JSON spells it.
-impl Bound<f64> for &str {
-    fn compare(self, value: f64) -> Option<Ordering> {
-        let text = FloatText::of(value)?;
-        Some(Decimal::parse(text.as_str())?.cmp(&Decimal::parse(self)?))
-    }
-
-    fn divides(self, value: f64) -> bool {
-        let Some(text) = FloatText::of(value) else {
-            return false;
-        };
-        match (Decimal::parse(text.as_str()), Decimal::parse(self)) {
-            (Some(value), Some(step)) => value.is_multiple_of(&step),
-            _ => false,
-        }
-    }
-}
-
+#[inline]
 fn hold(kept: bool, rule: &str, bound: impl Display) -> Result<(), Fault> {
     if kept {
         return Ok(());
@@ -115,38 +73,9 @@ fn hold(kept: bool, rule: &str, bound: impl Display) -> Result<(), Fault> {
     Err(Fault::invalid(format!("must be {rule} {bound}")))
 }
 
-/// `minimum`
-pub fn min<V: Scalar, B: Bound<V::Bare>>(value: &V, bound: B) -> Result<(), Fault> {
-    let kept = bound.compare(value.bare()).is_some_and(Ordering::is_ge);
-    hold(kept, "at least", bound)
-}
-
-/// `maximum`
-pub fn max<V: Scalar, B: Bound<V::Bare>>(value: &V, bound: B) -> Result<(), Fault> {
-    let kept = bound.compare(value.bare()).is_some_and(Ordering::is_le);
-    hold(kept, "at most", bound)
-}
-
-/// `exclusiveMinimum`
-pub fn above<V: Scalar, B: Bound<V::Bare>>(value: &V, bound: B) -> Result<(), Fault> {
-    let kept = bound.compare(value.bare()).is_some_and(Ordering::is_gt);
-    hold(kept, "above", bound)
-}
-
-/// `exclusiveMaximum`
-pub fn below<V: Scalar, B: Bound<V::Bare>>(value: &V, bound: B) -> Result<(), Fault> {
-    let kept = bound.compare(value.bare()).is_some_and(Ordering::is_lt);
-    hold(kept, "below", bound)
-}
-
-/// `multipleOf`
-pub fn multiple_of<V: Scalar, B: Bound<V::Bare>>(value: &V, step: B) -> Result<(), Fault> {
-    hold(step.divides(value.bare()), "a multiple of", step)
-}
-
-/// `const`
-pub fn equals<V: Scalar, C: Equal<V::Bare>>(value: &V, constant: C) -> Result<(), Fault> {
-    if constant.equal(value.bare()) {
+#[inline]
+fn equal(kept: bool) -> Result<(), Fault> {
+    if kept {
         return Ok(());
     }
     Err(Fault::invalid("not the constant that the schema asks for"))

@@ -6,7 +6,6 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use regex::Regex;
 
-use super::Text;
 use crate::codec::Fault;
 
 /// What a source was compiled to. The generator compiled the same source, so there is a regex; without one nothing may
@@ -17,10 +16,10 @@ type Compiled = &'static Option<Regex>;
 ///
 /// Not a static at each place in a table: for each of them the compiler would run its initializer and see to it that
 /// threads may share it.
-pub fn pattern<T: Text + ?Sized>(value: &T, source: &'static str) -> Result<(), Fault> {
+pub(super) fn pattern(text: &str, source: &'static str) -> Result<(), Fault> {
     if compiled(source)
         .as_ref()
-        .is_some_and(|regex| regex.is_match(&value.text()))
+        .is_some_and(|regex| regex.is_match(text))
     {
         return Ok(());
     }

@@ -1,24 +1,22 @@
-//! `minLength`, `maxLength`: how long is a text, in code points?
+//! How long is a text, in code points, and does it match?
 
-use std::borrow::Cow;
-
+use super::Rule;
+use super::pattern::pattern;
 use crate::codec::Fault;
 
-/// A value that stands in a message as text.
-pub trait Text {
-    /// As it is written.
-    fn text(&self) -> Cow<'_, str>;
-}
-
-impl Text for String {
-    fn text(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self)
+/// Whether a text keeps a rule.
+#[inline]
+pub fn text(text: &str, rule: &Rule) -> Result<(), Fault> {
+    match *rule {
+        Rule::min_chars(min) => min_chars(text, min),
+        Rule::max_chars(max) => max_chars(text, max),
+        Rule::pattern(source) => pattern(text, source),
+        _ => Err(rule.misplaced()),
     }
 }
 
-/// `minLength`
-pub fn min_chars<T: Text + ?Sized>(value: &T, min: usize) -> Result<(), Fault> {
-    let text = value.text();
+#[inline]
+fn min_chars(text: &str, min: usize) -> Result<(), Fault> {
     // A code point takes one to four bytes: mostly the bytes alone decide.
     if text.len() >= min.saturating_mul(4) || text.chars().count() >= min {
         return Ok(());
@@ -26,9 +24,8 @@ pub fn min_chars<T: Text + ?Sized>(value: &T, min: usize) -> Result<(), Fault> {
     Err(Fault::invalid(format!("shorter than {min} characters")))
 }
 
-/// `maxLength`
-pub fn max_chars<T: Text + ?Sized>(value: &T, max: usize) -> Result<(), Fault> {
-    let text = value.text();
+#[inline]
+fn max_chars(text: &str, max: usize) -> Result<(), Fault> {
     if text.len() <= max || text.chars().count() <= max {
         return Ok(());
     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::List;
 use crate::codec::{Fault, FloatText, Wire, Writer};
 use crate::types::{Decimal, Number};
 
@@ -10,11 +9,7 @@ use crate::types::{Decimal, Number};
 ///
 /// Items are compared by a spelling that equal values share: `1` and `1.0`, objects in any order. The spellings are
 /// hashed with a random seed, so the time is linear whatever the sender chose.
-pub fn unique_items<L: List>(list: &L) -> Result<(), Fault>
-where
-    L::Item: Wire,
-{
-    let items = list.items();
+pub(super) fn unique_items<T: Wire>(items: &[T]) -> Result<(), Fault> {
     if items.len() < 2 {
         return Ok(());
     }

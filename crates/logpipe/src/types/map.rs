@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use indexmap::IndexMap;
 
 use crate::codec::{Fault, Reader, Wire, Writer};
+use crate::rules::{self, Rule};
 
 /// A map from text to `T` that keeps its order; two are equal when they hold the same entries in any order.
 ///
@@ -131,6 +132,11 @@ impl<T: Wire> Wire for Map<T> {
     fn check(&self) -> Result<(), Fault> {
         self.values()
             .try_for_each(|value| value.check().map_err(Fault::entry))
+    }
+
+    #[inline]
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        rules::map(self, rule)
     }
 }
 

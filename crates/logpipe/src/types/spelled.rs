@@ -20,7 +20,7 @@ pub(crate) trait Spelled: Sized {
     }
 }
 
-/// Implements `Wire` and the rules' `Text` by [`Spelled`]; `opaque` types also get their text constructors.
+/// Implements `Wire` by [`Spelled`]; `parsed` types also get their conversions from and to text.
 macro_rules! spelled {
     ($type:ty) => {
         impl $crate::codec::Wire for $type {
@@ -41,11 +41,10 @@ macro_rules! spelled {
                     None => Err($crate::types::spelled::misspelled::<Self>()),
                 }
             }
-        }
 
-        impl $crate::rules::Text for $type {
-            fn text(&self) -> std::borrow::Cow<'_, str> {
-                $crate::types::Spelled::spell(self).unwrap_or_default()
+            fn keeps(&self, rule: &$crate::rules::Rule) -> Result<(), $crate::codec::Fault> {
+                let text = $crate::types::Spelled::spell(self).unwrap_or_default();
+                $crate::rules::text(&text, rule)
             }
         }
     };

@@ -2,6 +2,7 @@
 
 use super::{Map, Number};
 use crate::codec::{Fault, Kind, Reader, Wire, Writer};
+use crate::rules::{self, Rule};
 
 /// Any value. Numbers are exact, objects keep their order; equality is JSON's: `1.0` is `1`, order of members is nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -86,6 +87,41 @@ impl Wire for Value {
             Self::String(value) => writer.string(value),
             Self::List(value) => value.write(writer),
             Self::Object(value) => value.write(writer),
+        }
+    }
+
+    /// As JSON Schema has it: whatever a rule is not about keeps it.
+    fn keeps(&self, rule: &Rule) -> Result<(), Fault> {
+        use Rule::*;
+        match (self, rule) {
+            (Self::Bool(value), equals_boolean(_)) => rules::boolean(*value, rule),
+            (
+                Self::Number(value),
+                min(_) | max(_) | above(_) | below(_) | multiple_of(_) | equals(_),
+            ) => value
+                .to_i128()
+                .map_or(Ok(()), |value| rules::integer(value, rule)),
+            (
+                Self::Number(value),
+                min_decimal(_)
+                | max_decimal(_)
+                | above_decimal(_)
+                | below_decimal(_)
+                | multiple_of_decimal(_)
+                | equals_float(_),
+            ) => value
+                .to_f64()
+                .map_or(Ok(()), |value| rules::float(value, rule)),
+            (Self::String(value), min_chars(_) | max_chars(_) | pattern(_)) => {
+                rules::text(value, rule)
+            }
+            (Self::List(items), min_items(_) | max_items(_) | unique_items() | each(_)) => {
+                rules::list(items, rule)
+            }
+            (Self::Object(members), min_properties(_) | max_properties(_) | values(_)) => {
+                rules::map(members, rule)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use logpipe::types::{Map, Uuid, Value};
 use logpipe::{Body, Failure, Message, Rejected, envelope};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Person {
     pub uuid: Uuid,
     pub first_name: String,
@@ -12,15 +12,15 @@ pub struct Person {
 
 logpipe::wire! {
     struct Person open {
-        uuid: "uuid" required;
-        first_name: "first_name" required, max_chars(200);
-        last_name: "last_name" required, max_chars(200);
+        uuid: "uuid";
+        first_name: "first_name", max_chars(200);
+        last_name: "last_name", max_chars(200);
     }
 }
 logpipe::message! { Person = "person" version 1, key uuid; }
 
 /// Every form that a member can have.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Forms {
     pub required: String,
     pub optional: Option<i64>,
@@ -34,15 +34,16 @@ pub struct Forms {
 
 logpipe::wire! {
     struct Forms keep(unknown) {
-        required: "required" required;
+        required: "required";
         optional: "optional" optional;
-        nullable: "nullable" nullable;
+        nullable: "nullable";
         both: "both" optional_nullable;
-        list: "list" required;
-        map: "map" required;
+        list: "list";
+        map: "map";
         inner: "in\"ner/~" optional;
     }
 }
+logpipe::wire! { boxed Forms; }
 logpipe::message! { Forms = "forms" version 3; }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,4 +92,20 @@ pub fn invalid<M: Message + std::fmt::Debug>(message: &str) -> (String, String) 
 /// The body of an opened envelope.
 pub fn body(value: &[u8]) -> Body<'_> {
     envelope::open(Some(value)).expect("an envelope").body
+}
+
+#[test]
+fn a_struct_with_a_table_shows_its_members() {
+    let mut forms = Forms {
+        optional: Some(7),
+        both: Some(None),
+        ..Forms::default()
+    };
+    forms.inner = Some(Box::new(forms.clone()));
+    let inner = r#"required: "", optional: Some(7), nullable: None, both: Some(None), list: [], map: Map({})"#;
+    let shown = format!("Forms {{ {inner}, in\"ner/~: None, unknown: Map({{}}) }}");
+    assert_eq!(
+        format!("{forms:?}"),
+        format!("Forms {{ {inner}, in\"ner/~: Some({shown}), unknown: Map({{}}) }}")
+    );
 }

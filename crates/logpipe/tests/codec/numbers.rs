@@ -5,7 +5,7 @@ use logpipe::{Format, envelope};
 
 use crate::messages::{decode, from_json, invalid};
 
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Numbers {
     small: Option<u8>,
     integer: Option<i64>,

@@ -171,7 +171,6 @@ fn invalid_entries_cost_linear_time() {
     );
 }
 
-#[derive(Debug)]
 struct Shut {
     a: Option<u8>,
 }
@@ -180,7 +179,7 @@ logpipe::wire! { struct Shut closed { a: "a" optional; } }
 logpipe::message! { Shut = "shut" version 1; }
 
 /// Its names are spelled with escapes, in Rust as in JSON.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Odd {
     quote: i64,
     tab: i64,
@@ -190,10 +189,10 @@ pub struct Odd {
 
 logpipe::wire! {
     struct Odd closed {
-        quote: "a\":1,\"b" required;
-        tab: "\t" required;
-        wide: "\u{e9}" required;
-        back: r"\" required;
+        quote: "a\":1,\"b";
+        tab: "\t";
+        wide: "\u{e9}";
+        back: r"\";
     }
 }
 logpipe::message! { Odd = "odd" version 1; }

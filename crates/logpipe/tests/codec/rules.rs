@@ -1,16 +1,13 @@
 //! Bounds, lengths, patterns, counts: each rule at its edge, with the path and the reason it gives.
 
-use logpipe::codec::Fault;
-use logpipe::rules::{
-    above, below, each, equals, max, max_chars, min, min_chars, multiple_of, pattern, present,
-    unique_items, values,
-};
+use logpipe::codec::Wire;
+use logpipe::rules::Rule::{self, *};
 use logpipe::types::{Email, Map, Value};
 use logpipe::{Format, envelope};
 
 use crate::messages::{from_json, invalid};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Ruled {
     name: Option<String>,
     age: Option<u8>,
@@ -28,16 +25,17 @@ logpipe::wire! {
         name: "name" optional, min_chars(2), max_chars(4), pattern(r"^\p{L}+$");
         age: "age" optional, min(18), below(100), multiple_of(2);
         percent: "percent" optional, above(0);
-        price: "price" optional, min("0.01"), max("1e2"), multiple_of("0.01");
+        price: "price" optional, min_decimal("0.01"), max_decimal("1e2"), multiple_of_decimal("0.01");
         tags: "tags" optional, min_items(1), max_items(3), unique_items(),
-            each(|item| ::logpipe::rules::present(item, |item| { ::logpipe::rules::max_chars(item, 3)?; ::logpipe::rules::pattern(item, "^[a-z]*$") }));
-        grades: "grades" optional, min_properties(1), max_properties(2), values(|item| ::logpipe::rules::min(item, -5));
+            each(&[max_chars(3), pattern("^[a-z]*$")]);
+        grades: "grades" optional, min_properties(1), max_properties(2), values(&[min(-5)]);
         email: "email" optional, max_chars(13);
         inner: "inner" optional, min_properties(1);
-        constant: "constant" optional_nullable, equals(true);
+        constant: "constant" optional_nullable, equals_boolean(true);
     }
     rules max_properties(2), min_properties(1)
 }
+logpipe::wire! { boxed Ruled; }
 logpipe::message! { Ruled = "ruled" version 1; }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -166,46 +164,50 @@ fn what_breaks_a_rule_is_never_written() {
     }
 }
 
+/// Whether the value keeps the rule.
+fn kept(value: impl Wire, rule: Rule) -> bool {
+    value.keeps(&rule).is_ok()
+}
+
 #[test]
 fn floats_count_as_the_decimal_they_are_spelled_as() {
-    let kept = |result: Result<(), Fault>| result.is_ok();
-    assert!(
-        kept(multiple_of(&0.3, "0.1"))
-            && kept(multiple_of(&1e308, "0.01"))
-            && kept(multiple_of(&-4.35, "0.05"))
-    );
-    assert!(
-        !kept(multiple_of(&0.35, "0.1"))
-            && !kept(multiple_of(&5e-324, "0.1"))
-            && !kept(multiple_of(&f64::NAN, "1"))
-    );
-    assert!(
-        kept(min(&0.1, "0.1"))
-            && !kept(above(&0.1, "0.1"))
-            && kept(max(&0.1, "0.1"))
-            && !kept(below(&0.1, "0.1"))
-    );
-    assert!(
-        !kept(min(&0.1, "0.1000000000000000000000001"))
-            && kept(max(&0.1, "0.1000000000000000000000001"))
-    );
-    assert!(
-        kept(min(&-0.0, "0"))
-            && kept(max(&-0.0, "0"))
-            && kept(below(&1e308, "1e309"))
-            && kept(above(&5e-324, "1e-400"))
-    );
-    assert!(
-        !kept(min(&f64::NAN, "0")) && !kept(max(&f64::NAN, "0")) && !kept(max(&f64::INFINITY, "0"))
-    );
-    assert!(
-        kept(equals(&1.0, 1.0)) && !kept(equals(&f64::NAN, f64::NAN)) && kept(equals(&7_u8, 7))
-    );
-    assert!(
-        kept(multiple_of(&-6_i64, 3))
-            && kept(multiple_of(&i64::MIN, -1))
-            && !kept(multiple_of(&7_u8, 2))
-    );
+    for (value, rule) in [
+        (0.3, multiple_of_decimal("0.1")),
+        (1e308, multiple_of_decimal("0.01")),
+        (-4.35, multiple_of_decimal("0.05")),
+        (0.1, min_decimal("0.1")),
+        (0.1, max_decimal("0.1")),
+        (0.1, max_decimal("0.1000000000000000000000001")),
+        (-0.0, min_decimal("0")),
+        (-0.0, max_decimal("0")),
+        (1e308, below_decimal("1e309")),
+        (5e-324, above_decimal("1e-400")),
+        (1.0, equals_float(1.0)),
+    ] {
+        assert!(kept(value, rule), "{value} {rule:?}");
+    }
+    for (value, rule) in [
+        (0.35, multiple_of_decimal("0.1")),
+        (5e-324, multiple_of_decimal("0.1")),
+        (f64::NAN, multiple_of_decimal("1")),
+        (0.1, above_decimal("0.1")),
+        (0.1, below_decimal("0.1")),
+        (0.1, min_decimal("0.1000000000000000000000001")),
+        (f64::NAN, min_decimal("0")),
+        (f64::NAN, max_decimal("0")),
+        (f64::INFINITY, max_decimal("0")),
+        (f64::NAN, equals_float(f64::NAN)),
+    ] {
+        assert!(!kept(value, rule), "{value} {rule:?}");
+    }
+}
+
+#[test]
+fn integers_are_held_against_integers() {
+    assert!(kept(7_u8, equals(7)) && !kept(7_u8, equals(8)) && !kept(7_u8, multiple_of(2)));
+    assert!(kept(-6_i64, multiple_of(3)) && kept(i64::MIN, multiple_of(-1)));
+    assert!(kept(u64::MAX, min(u64::MAX.into())) && !kept(u64::MAX, below(u64::MAX.into())));
+    assert!(kept(i64::MIN, max(i64::MIN.into())) && !kept(i64::MIN, above(i64::MIN.into())));
 }
 
 #[test]
@@ -218,19 +220,27 @@ fn text_is_counted_in_code_points() {
         ("e\u{301}", 2),
         ("🇩🇪", 2),
     ] {
-        let text = text.to_owned();
-        assert!(
-            min_chars(&text, count).is_ok() && max_chars(&text, count).is_ok(),
-            "{text}"
-        );
-        assert!(min_chars(&text, count + 1).is_err(), "{text}");
-        assert!(count == 0 || max_chars(&text, count - 1).is_err(), "{text}");
+        let kept = |rule| kept(text.to_owned(), rule);
+        assert!(kept(min_chars(count)) && kept(max_chars(count)), "{text}");
+        assert!(!kept(min_chars(count + 1)), "{text}");
+        assert!(count == 0 || !kept(max_chars(count - 1)), "{text}");
     }
-    assert!(min_chars(&String::from("x"), usize::MAX).is_err());
+    assert!(!kept(String::from("x"), min_chars(usize::MAX)));
     assert!(
-        pattern(&String::from("xay"), "a").is_ok(),
+        kept(String::from("xay"), pattern("a")),
         "a search, not a match of the whole"
     );
+}
+
+#[test]
+fn a_rule_about_another_kind_of_value_lets_nothing_pass() {
+    assert!(!kept(7_u8, max_chars(100)) && !kept(7_u8, max_decimal("100")));
+    assert!(!kept(0.5, max(100)) && !kept(true, equals(1)));
+    assert!(!kept(String::new(), max_items(100)) && !kept(vec![1_u8], max_chars(100)));
+    assert!(!kept(Map::<u8>::new(), max_items(100)));
+    // Of what may be anything, JSON Schema says that it keeps what is not about it.
+    assert!(kept(Value::from(7), max_chars(0)) && kept(Value::Null, min(1)));
+    assert!(!kept(Value::from("ab"), max_chars(1)) && !kept(Value::from(7), max(6)));
 }
 
 #[test]
@@ -253,7 +263,7 @@ fn items_are_equal_as_json_has_it() {
         "[{\"a\":{}},{\"a\":[]}]",
         "[[],[[]]]",
     ] {
-        assert!(unique_items(&list(unique)).is_ok(), "{unique}");
+        assert!(kept(list(unique), unique_items()), "{unique}");
     }
     for twice in [
         "[1,1]",
@@ -265,12 +275,12 @@ fn items_are_equal_as_json_has_it() {
         "[\"a\",\"\\u0061\"]",
         "[null,1,null]",
     ] {
-        assert!(unique_items(&list(twice)).is_err(), "{twice}");
+        assert!(!kept(list(twice), unique_items()), "{twice}");
     }
-    assert!(unique_items(&vec![1.0, 2.0, 1.0]).is_err());
+    assert!(!kept(vec![1.0, 2.0, 1.0], unique_items()));
     let many: Vec<i64> = (0..200_000).collect();
     assert!(
-        unique_items(&many).is_ok(),
+        kept(many, unique_items()),
         "in linear time, or this test never ends"
     );
 }
@@ -278,11 +288,9 @@ fn items_are_equal_as_json_has_it() {
 #[test]
 fn the_rules_of_what_is_inside_name_its_place() {
     let items = vec![Some(1_u8), None, Some(9)];
-    let fault = each(&items, |item| present(item, |item| max(item, 5))).expect_err("9");
+    let fault = items.keeps(&each(&[min(0), max(5)])).expect_err("9");
     assert_eq!(fault.path(), "/2");
     let map = Map::from([("a", 9_u8)]);
-    assert_eq!(
-        values(&map, |item| max(item, 5)).expect_err("9").path(),
-        "/*"
-    );
+    let fault = map.keeps(&values(&[max(5)])).expect_err("9");
+    assert_eq!(fault.path(), "/*");
 }

@@ -5,20 +5,20 @@ use logpipe::{Format, Rejected, envelope};
 
 use crate::messages::{decode, from_json, json};
 
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Any {
     s: Value,
 }
 
-logpipe::wire! { struct Any open { s: "s" required; } }
+logpipe::wire! { struct Any open { s: "s"; } }
 logpipe::message! { Any = "any" version 1; }
 
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Text {
     s: String,
 }
 
-logpipe::wire! { struct Text open { s: "s" required; } }
+logpipe::wire! { struct Text open { s: "s"; } }
 logpipe::message! { Text = "text" version 1; }
 
 #[test]

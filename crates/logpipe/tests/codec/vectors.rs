@@ -22,11 +22,11 @@ fn text<'a>(vector: &'a Json, member: &str) -> &'a str {
 /// A message of one member, of the type that the test is about.
 macro_rules! one {
     ($($name:ident { $field:ident: $type:ty } = $message:literal)*) => { $(
-        #[derive(Debug, PartialEq)]
+        #[derive(PartialEq)]
         struct $name {
             $field: $type,
         }
-        logpipe::wire! { struct $name open { $field: $message required; } }
+        logpipe::wire! { struct $name open { $field: $message; } }
         logpipe::message! { $name = "t" version 1; }
     )* };
 }
@@ -132,15 +132,14 @@ fn again_as_any(value: &[u8], format: Format, producer: &str) -> Vec<u8> {
 /// What `values.json` holds under `value`, by the name of its vector.
 macro_rules! samples {
     ($($name:ident: $type:ty;)*) => { $(
-        #[derive(Debug)]
         struct $name {
             value: $type,
             id: String,
         }
         logpipe::wire! {
             struct $name closed {
-                value: "value" required;
-                id: "id" required;
+                value: "value";
+                id: "id";
             }
         }
         logpipe::message! { $name = "sample" version 1, key id; }
@@ -161,7 +160,6 @@ samples! {
     SampleEmail: Email;
 }
 
-#[derive(Debug)]
 struct Pydantic {
     id: Uuid,
     at: Timestamp,
@@ -177,16 +175,16 @@ struct Pydantic {
 
 logpipe::wire! {
     struct Pydantic closed {
-        id: "id" required;
-        at: "at" required;
-        day: "day" required;
-        t: "t" required;
-        d: "d" required;
-        dec: "dec" required;
-        f: "f" required;
-        n: "n" nullable;
-        tags: "tags" required;
-        b: "b" required;
+        id: "id";
+        at: "at";
+        day: "day";
+        t: "t";
+        d: "d";
+        dec: "dec";
+        f: "f";
+        n: "n";
+        tags: "tags";
+        b: "b";
     }
 }
 logpipe::message! { Pydantic = "sample" version 1, key id; }

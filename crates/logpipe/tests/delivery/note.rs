@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 /// The message, version 1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Note {
     pub id: String,
     pub number: i64,
@@ -11,21 +11,21 @@ pub struct Note {
 
 logpipe::wire! {
     struct Note open {
-        id: "id" required;
-        number: "number" required, min(0);
+        id: "id";
+        number: "number", min(0);
     }
 }
 logpipe::message! { Note = "note" version 1, of Any, key id; }
 
 /// The message, version 2.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Note2 {
     pub id: String,
 }
 
 logpipe::wire! {
     struct Note2 open {
-        id: "id" required;
+        id: "id";
     }
 }
 logpipe::message! { Note2 = "note" version 2, of Any, key id; }

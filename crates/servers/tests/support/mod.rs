@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const IDLE: Duration = Duration::from_millis(500);
 
 /// The message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Note {
     pub id: String,
     pub number: i64,
@@ -24,8 +24,8 @@ pub struct Note {
 
 logpipe::wire! {
     struct Note open {
-        id: "id" required;
-        number: "number" required;
+        id: "id";
+        number: "number";
     }
 }
 logpipe::message! { Note = "note" version 1, of Any, key id; }

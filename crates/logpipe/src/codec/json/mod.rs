@@ -5,7 +5,6 @@ mod scan;
 mod writer;
 
 pub use reader::JsonReader;
-pub(super) use scan::is_plain;
 pub use writer::JsonWriter;
 
 use super::{Encoding, Fault, Wire};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::{DEPTH_MAX, Fault, Kind, Name, Reader, Row, out_of_range};
+use super::super::{DEPTH_MAX, Fault, Kind, Members, Name, Reader, Row, out_of_range};
 use super::scan::special;
 use crate::types::{Decimal, Number};
 
@@ -423,22 +423,33 @@ impl<'a> Reader<'a> for JsonReader<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, left: &mut JsonLeft, name: &Name) -> bool {
-        // The declared order, no escape in the name, no white space.
-        let Some(spelled) = name.json() else {
-            return false;
-        };
-        // Behind the comma where nothing comes before.
-        let is_it = self.take(&spelled.as_bytes()[usize::from(left.first)..]);
-        left.first &= !is_it;
+    fn expect(&mut self, left: &mut JsonLeft, name: Name) -> bool {
+        // The declared order, no escape in the name, no white space: `,"name":`, without the comma where nothing comes
+        // before.
+        let text = name.as_str().as_bytes();
+        let open = &br#",""#[usize::from(left.first)..];
+        let rest = self.rest();
+        let is_it = name.is_plain()
+            && rest.starts_with(open)
+            && rest[open.len()..].starts_with(text)
+            && rest[open.len() + text.len()..].starts_with(br#"":"#);
+        if is_it {
+            self.at += open.len() + text.len() + 2;
+            left.first = false;
+        }
         is_it
     }
 
-    fn row(&mut self, left: &mut JsonLeft, rows: &[Name], next: usize) -> Result<Row<'a>, Fault> {
+    fn row(
+        &mut self,
+        left: &mut JsonLeft,
+        members: &Members,
+        next: usize,
+    ) -> Result<Row<'a>, Fault> {
         if !self.next_member(left)? {
             return Ok(Row::End);
         }
-        Ok(Row::find(self.name()?, rows, next))
+        Ok(Row::find(self.name()?, members, next))
     }
 
     #[inline]

@@ -30,7 +30,7 @@ pub(super) fn find<const LINES: bool>(bytes: &[u8], mut at: usize) -> usize {
 
 /// Whether `find::<true>` would find nothing: quicker for short texts, for the last word may overlap the one before.
 #[inline]
-pub(in crate::codec) fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     if let Some(last) = bytes.last_chunk() {
         let (words, _) = bytes.as_chunks();
         let words = words.iter().chain([last]);

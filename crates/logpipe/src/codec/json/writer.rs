@@ -133,15 +133,15 @@ impl Writer for JsonWriter<'_> {
     }
 
     #[inline]
-    fn declared(&mut self, object: &mut JsonOpen, name: &Name) -> Result<(), Fault> {
-        match name.json() {
-            Some(spelled) => {
-                let comma = usize::from(std::mem::take(&mut object.first));
-                self.out.extend_from_slice(&spelled.as_bytes()[comma..]);
-                Ok(())
-            }
-            None => self.member(object, name.as_str()),
+    fn declared(&mut self, object: &mut JsonOpen, name: Name) -> Result<(), Fault> {
+        if !name.is_plain() {
+            return self.member(object, name.as_str());
         }
+        self.comma(object);
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(br#"":"#);
+        Ok(())
     }
 
     fn end_object(&mut self, _object: JsonOpen) -> Result<(), Fault> {

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: fac0ac8187e3287f33cf79a3 9cb25b48ce79ed774a0f24a0
+// digest: 088294a7abfae60720ec14a1 55cc5de84a2488337690a209
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -37,13 +37,7 @@ impl ::logpipe::AnyOf for AnyMessage {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match find(message_type, version) {
-            Some(0..=1) => {
-                <super::com_acme_type_of::Any as ::logpipe::Versions>::decode(
-                        version,
-                        body,
-                    )
-                    .map(Self::ComAcmeTypeOf)
-            }
+            Some(0..=1) => body.decode_any(version, Self::ComAcmeTypeOf),
             _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
                 Err(body.unknown_version())
             }

@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: be7c67d7546439218d14819f 175cc0aebd867eff75c7bc00
+// digest: 1a0d791c1d6a341261fb507b e99d781a15c8e75942618b9b
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -34,10 +34,7 @@ impl ::logpipe::AnyOf for AnyMessage {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match find(message_type, version) {
-            Some(0) => {
-                <super::shapes::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Shapes)
-            }
+            Some(0) => body.decode_any(version, Self::Shapes),
             _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
                 Err(body.unknown_version())
             }

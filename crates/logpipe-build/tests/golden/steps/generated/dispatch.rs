@@ -1,5 +1,5 @@
 // @generated from schemas by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c7a561b0d92879d424ce5196 48ecccbb84871bf86337f3f3
+// digest: d1342da88538bf60b2c133fc 6eef037a7243399fb7b0d8ec
 
 //! From the type and version of an envelope to the code that knows it.
 
@@ -43,14 +43,8 @@ impl ::logpipe::AnyOf for AnyMessage {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match find(message_type, version) {
-            Some(0..=2) => {
-                <super::lossy::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Lossy)
-            }
-            Some(3..=4) => {
-                <super::widen::Any as ::logpipe::Versions>::decode(version, body)
-                    .map(Self::Widen)
-            }
+            Some(0..=2) => body.decode_any(version, Self::Lossy),
+            Some(3..=4) => body.decode_any(version, Self::Widen),
             _ if Self::TYPES.iter().any(|(known, _)| *known == message_type) => {
                 Err(body.unknown_version())
             }

@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json, schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: a922c5d71614259112dc6d7a d181cb453d48369f478ac38d
+// digest: 088294a7abfae60720ec14a1 f810c360a591f898e683ce03
 
 //! `x";}{Self}/'y'*/`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::TypeOf),
 }
 
-impl From<v1::TypeOf> for Any {
-    fn from(message: v1::TypeOf) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::TypeOf> for Any {
-    fn from(message: v2::TypeOf) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "x\";}{Self}/`y`*/";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -38,8 +26,8 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            1 => body.decode::<v1::TypeOf>().map(Self::V1),
-            2 => body.decode::<v2::TypeOf>().map(Self::V2),
+            1 => body.decode_as(Self::V1),
+            2 => body.decode_as(Self::V2),
             _ => Err(body.unknown_version()),
         }
     }

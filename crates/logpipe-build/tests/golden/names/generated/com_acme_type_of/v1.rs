@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 73a65a6ac7f6f2cfd8299fb4 4a04e0392fac7443be1d70ee
+// digest: 088294a7abfae60720ec14a1 f5ee09325f8ce220a830323b
 
 //! `x";}{Self}/'y'*/`, version 1.
 
@@ -14,7 +14,7 @@
 /// \#\[derive(Nope)\]
 /// \- list
 /// 1\. one
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOf {
     /// \*/ "; } fn owned() {} /\*
     pub quote_semicolon_unbrace: String,
@@ -115,14 +115,14 @@ pub struct String_(
 );
 
 /// What `Option` holds in [`TypeOf`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOfOption {
     /// `Vec`.
     pub vec: Option<Vec<TypeOfOptionVec>>,
 }
 
 /// What `Vec` holds in [`TypeOfOption`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOfOptionVec {
     /// `Box`.
     pub box_: Option<String>,
@@ -136,7 +136,7 @@ pub struct R_(
 );
 
 /// The definition `W`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct W_ {
     /// `Row`.
     pub row: Option<S>,
@@ -168,14 +168,14 @@ pub enum Result_ {
 
 ::logpipe::wire! {
     struct TypeOf open {
-        quote_semicolon_unbrace: "\"; }" required;
+        quote_semicolon_unbrace: "\"; }";
         type_: "type" optional;
         grosse: "größe" optional;
         u65e5_u672c: "日本" optional;
         empty: "" optional;
         n2nd: "2nd" optional;
         line_u000a_break_u000d_u2028: "line\nbreak\r\u{2028}" optional;
-        brace_self_unbrace_brace_0_unbrace: "{Self} {0}" required;
+        brace_self_unbrace_brace_0_unbrace: "{Self} {0}";
         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_a7533435cc9828fd: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" optional;
         self_: "self" optional;
         string: "String" optional;

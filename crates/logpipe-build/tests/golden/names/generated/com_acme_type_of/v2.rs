@@ -1,5 +1,5 @@
 // @generated from schemas/com.acme.Type-of.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 73a65a6ac7f6f2cfd8299fb4 5070055d45f7801218f820b3
+// digest: 088294a7abfae60720ec14a1 1a4e6bce9fcf911ce9fe19e3
 
 //! `x";}{Self}/'y'*/`, version 2.
 
@@ -20,7 +20,7 @@ pub use super::v1::Result_;
 /// \#\[derive(Nope)\]
 /// \- list
 /// 1\. one
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOf {
     /// \*/ "; } fn owned() {} /\*
     pub quote_semicolon_unbrace: String,
@@ -116,14 +116,14 @@ pub enum TypeOfSelf {
 }
 
 /// What `Option` holds in [`TypeOf`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOfOption {
     /// `Vec`.
     pub vec: Option<Vec<TypeOfOptionVec>>,
 }
 
 /// What `Vec` holds in [`TypeOfOption`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TypeOfOptionVec {
     /// `Box`.
     pub box_: Option<String>,
@@ -131,19 +131,19 @@ pub struct TypeOfOptionVec {
 
 ::logpipe::wire! {
     struct TypeOf open {
-        quote_semicolon_unbrace: "\"; }" required;
+        quote_semicolon_unbrace: "\"; }";
         type_: "type" optional;
         grosse: "größe" optional;
         u65e5_u672c: "日本" optional;
         empty: "" optional;
         n2nd: "2nd" optional;
         line_u000a_break_u000d_u2028: "line\nbreak\r\u{2028}" optional;
-        brace_self_unbrace_brace_0_unbrace: "{Self} {0}" required;
+        brace_self_unbrace_brace_0_unbrace: "{Self} {0}";
         aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_a7533435cc9828fd: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" optional;
         self_: "self" optional;
         string: "String" optional;
         option: "Option" optional;
-        quote_semicolon_needed: "\"; needed" required;
+        quote_semicolon_needed: "\"; needed";
         reader: "reader" optional, max_chars(9);
         writer: "writer" optional, max_chars(9);
         object: "object" optional, max_chars(9);

@@ -1,5 +1,5 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 282b48b2b9902930790d17d7 184e741e8a00d01def540f3e
+// digest: 1a0d791c1d6a341261fb507b 989811d811ec2b7cfc7f0d1d
 
 //! `golden.Shapes`: its versions, and what handles them.
 
@@ -15,12 +15,6 @@ pub enum Any {
     V1(v1::Shapes),
 }
 
-impl From<v1::Shapes> for Any {
-    fn from(message: v1::Shapes) -> Self {
-        Self::V1(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "golden.Shapes";
     const VERSIONS: &'static [u32] = &[1];
@@ -29,7 +23,7 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            1 => body.decode::<v1::Shapes>().map(Self::V1),
+            1 => body.decode_as(Self::V1),
             _ => Err(body.unknown_version()),
         }
     }
@@ -116,24 +110,15 @@ pub trait Upcasts {}
 
 impl Upcasts for ::logpipe::Lossless {}
 
-impl<U: Upcasts> ::logpipe::Newest<U> for Any {
-    type Latest = Latest;
-    fn newest(self, _upcasts: &U) -> Latest {
-        match self {
-            Self::V1(message) => message,
-        }
-    }
-}
-
 /// The route of `golden.Shapes` to a closure that takes the newest version; older ones are brought up to it.
-pub fn latest<S, U, F>(upcasts: U, function: F) -> ::logpipe::Route<S>
+pub fn latest<S, U, F>(_upcasts: U, function: F) -> ::logpipe::Route<S>
 where
     S: ::logpipe::Store,
     U: Upcasts + Send + Sync + 'static,
     F: AsyncFn(Latest, &mut ::logpipe::Cx<S>) -> ::logpipe::Result
         + for<'a> ::logpipe::HandlerFn<'a, Latest, S>,
 {
-    ::logpipe::Route::latest::<Any, U, F>(upcasts, function)
+    ::logpipe::Route::on(function)
 }
 
 /// The route of `schemas/shapes.v1.json` to a closure that takes a run of its messages in one transaction.

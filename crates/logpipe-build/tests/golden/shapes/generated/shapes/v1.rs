@@ -1,10 +1,10 @@
 // @generated from schemas/shapes.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: e88d3ffaf16ab9f25d85fd94 a01911b8fe4235935aef7359
+// digest: 1a0d791c1d6a341261fb507b 551118c3bb3629288d89d7e0
 
 //! `golden.Shapes`, version 1.
 
 /// Every shape, presence and rule
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Shapes {
     /// `id`.
     pub id: ::logpipe::types::Uuid,
@@ -103,14 +103,14 @@ pub enum ShapesMood {
 }
 
 /// What `maybe` holds in [`Shapes`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ShapesMaybe {
     /// `inner`.
     pub inner: String,
 }
 
 /// The definition `tree`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tree {
     /// `left`.
     pub left: Option<Box<Tree>>,
@@ -121,14 +121,14 @@ pub struct Tree {
 }
 
 /// The definition `twig`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Twig {
     /// `tree`.
     pub tree: Box<Tree>,
 }
 
 /// The definition `closed`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Closed {
     /// `a`.
     pub a: Option<i64>,
@@ -136,25 +136,25 @@ pub struct Closed {
 
 ::logpipe::wire! {
     struct Shapes keep(unknown) {
-        id: "id" required;
+        id: "id";
         flag: "flag" optional;
-        u8: "u8" required;
+        u8: "u8";
         i32: "i32" optional;
         u64: "u64" optional;
         odd_range: "odd_range" optional, min(1), max(1_234_566), multiple_of(3);
-        always: "always" required, equals(7);
-        ratio: "ratio" required, above("-0.5"), max("1000"), multiple_of("0.01");
-        code: "code" required;
-        text: "text" nullable, min_chars(1), max_chars(12345), pattern("^[0-9]+\"x\"$");
+        always: "always", equals(7);
+        ratio: "ratio", above_decimal("-0.5"), max_decimal("1000"), multiple_of_decimal("0.01");
+        code: "code";
+        text: "text", min_chars(1), max_chars(12345), pattern("^[0-9]+\"x\"$");
         moment: "moment" optional;
         site: "site" optional;
-        color: "color" required;
+        color: "color";
         mood: "mood" optional;
-        tags: "tags" optional, max_items(5), unique_items(), each(|item| ::logpipe::rules::present(item, |item| { ::logpipe::rules::min_chars(item, 1)?; ::logpipe::rules::max_chars(item, 5) }));
-        grid: "grid" optional, each(|item| ::logpipe::rules::each(item, |item| ::logpipe::rules::min(item, 1)));
-        prices: "prices" optional, min_properties(1), values(|item| ::logpipe::rules::min(item, "0"));
+        tags: "tags" optional, max_items(5), unique_items(), each(&[::logpipe::rules::Rule::min_chars(1), ::logpipe::rules::Rule::max_chars(5)]);
+        grid: "grid" optional, each(&[::logpipe::rules::Rule::each(&[::logpipe::rules::Rule::min(1)])]);
+        prices: "prices" optional, min_properties(1), values(&[::logpipe::rules::Rule::min_decimal("0")]);
         anything: "anything" optional;
-        maybe: "maybe" nullable;
+        maybe: "maybe";
         tree: "tree" optional;
         closed: "closed" optional;
     }
@@ -180,7 +180,7 @@ pub struct Closed {
 
 ::logpipe::wire! {
     struct ShapesMaybe open {
-        inner: "inner" required;
+        inner: "inner";
     }
 }
 
@@ -192,11 +192,15 @@ pub struct Closed {
     }
 }
 
+::logpipe::wire! { boxed Tree; }
+
 ::logpipe::wire! {
     struct Twig open {
-        tree: "tree" required;
+        tree: "tree";
     }
 }
+
+::logpipe::wire! { boxed Twig; }
 
 ::logpipe::wire! {
     struct Closed closed {

@@ -1,5 +1,5 @@
 // @generated from schemas/lossy.v2.json, schemas/lossy.v5.json, schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 99073f2c6659d32fd2907fc3 8ac414fb83c57a0cab4cd919
+// digest: d0205be559beb3a3c5ef6701 a049e7e86313d0e007bdae5c
 
 //! `lossy`: its versions, and what handles them.
 
@@ -21,24 +21,6 @@ pub enum Any {
     V6(v6::Lossy),
 }
 
-impl From<v2::Lossy> for Any {
-    fn from(message: v2::Lossy) -> Self {
-        Self::V2(message)
-    }
-}
-
-impl From<v5::Lossy> for Any {
-    fn from(message: v5::Lossy) -> Self {
-        Self::V5(message)
-    }
-}
-
-impl From<v6::Lossy> for Any {
-    fn from(message: v6::Lossy) -> Self {
-        Self::V6(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "lossy";
     const VERSIONS: &'static [u32] = &[2, 5, 6];
@@ -47,9 +29,9 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            2 => body.decode::<v2::Lossy>().map(Self::V2),
-            5 => body.decode::<v5::Lossy>().map(Self::V5),
-            6 => body.decode::<v6::Lossy>().map(Self::V6),
+            2 => body.decode_as(Self::V2),
+            5 => body.decode_as(Self::V5),
+            6 => body.decode_as(Self::V6),
             _ => Err(body.unknown_version()),
         }
     }

@@ -1,10 +1,10 @@
 // @generated from schemas/lossy.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c408c286e1095480e87aba53 f41649ffd39311ca41585824
+// digest: d0205be559beb3a3c5ef6701 2e684504f5c29b147909c9b8
 
 //! `lossy`, version 2.
 
 /// A `lossy` message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lossy {
     /// `id`.
     pub id: String,
@@ -36,7 +36,7 @@ pub enum LossyKind {
 }
 
 /// The definition `address`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// `street`.
     pub street: String,
@@ -46,14 +46,14 @@ pub struct Address {
 
 ::logpipe::wire! {
     struct Lossy keep(unknown) {
-        id: "id" required;
+        id: "id";
         gone: "gone" optional;
-        label: "label" required, max_chars(20);
-        kind: "kind" required;
+        label: "label", max_chars(20);
+        kind: "kind";
         maybe: "maybe" optional;
-        size: "size" required;
+        size: "size";
         address: "address" optional;
-        many: "many" required;
+        many: "many";
     }
 }
 
@@ -66,7 +66,7 @@ pub struct Address {
 
 ::logpipe::wire! {
     struct Address open {
-        street: "street" required;
+        street: "street";
         zip: "zip" optional, max_chars(5);
     }
 }

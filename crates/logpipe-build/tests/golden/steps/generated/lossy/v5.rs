@@ -1,10 +1,10 @@
 // @generated from schemas/lossy.v5.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c408c286e1095480e87aba53 5d6e32ac76c79e77e8d62080
+// digest: d0205be559beb3a3c5ef6701 f2467dd1f9deabb051b8a203
 
 //! `lossy`, version 5.
 
 /// A `lossy` message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lossy {
     /// `id`.
     pub id: String,
@@ -32,7 +32,7 @@ pub enum LossyKind {
 }
 
 /// The definition `address`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// `street`.
     pub street: String,
@@ -42,14 +42,14 @@ pub struct Address {
 
 ::logpipe::wire! {
     struct Lossy open {
-        id: "id" required;
-        label: "label" required, max_chars(10);
-        kind: "kind" required;
-        maybe: "maybe" required;
-        size: "size" required;
+        id: "id";
+        label: "label", max_chars(10);
+        kind: "kind";
+        maybe: "maybe";
+        size: "size";
         address: "address" optional;
-        many: "many" required;
-        email_brace_x_unbrace: "email {x}" required;
+        many: "many";
+        email_brace_x_unbrace: "email {x}";
     }
 }
 
@@ -61,7 +61,7 @@ pub struct Address {
 
 ::logpipe::wire! {
     struct Address open {
-        street: "street" required, max_chars(40);
+        street: "street", max_chars(40);
         zip: "zip" optional, max_chars(5);
     }
 }

@@ -1,12 +1,12 @@
 // @generated from schemas/lossy.v6.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: c408c286e1095480e87aba53 c762c29278aa39e3ae2c91d4
+// digest: d0205be559beb3a3c5ef6701 e3b5e9595181c72dd96556bc
 
 //! `lossy`, version 6.
 
 pub use super::v5::Address;
 
 /// A `lossy` message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lossy {
     /// `id`.
     pub id: String,
@@ -35,14 +35,14 @@ pub enum LossyKind {
 
 ::logpipe::wire! {
     struct Lossy open {
-        id: "id" required;
-        label: "label" required, max_chars(10);
-        kind: "kind" required;
-        maybe: "maybe" required;
-        size: "size" required;
+        id: "id";
+        label: "label", max_chars(10);
+        kind: "kind";
+        maybe: "maybe";
+        size: "size";
         address: "address" optional;
-        many: "many" required;
-        email_brace_x_unbrace: "email {x}" required;
+        many: "many";
+        email_brace_x_unbrace: "email {x}";
     }
 }
 

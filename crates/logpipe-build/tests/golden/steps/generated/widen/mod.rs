@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v1.json, schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 7108fda273fd893f95cb5852 b0be8fde6faf60bd1a1ebe3f
+// digest: 22aaa93c04daeb5c4dcaa6b7 6338290dafa8d37f3468d3c0
 
 //! `widen`: its versions, and what handles them.
 
@@ -18,18 +18,6 @@ pub enum Any {
     V2(v2::Widen),
 }
 
-impl From<v1::Widen> for Any {
-    fn from(message: v1::Widen) -> Self {
-        Self::V1(message)
-    }
-}
-
-impl From<v2::Widen> for Any {
-    fn from(message: v2::Widen) -> Self {
-        Self::V2(message)
-    }
-}
-
 impl ::logpipe::Versions for Any {
     const TYPE: &'static str = "widen";
     const VERSIONS: &'static [u32] = &[1, 2];
@@ -38,8 +26,8 @@ impl ::logpipe::Versions for Any {
         body: ::logpipe::Body<'_>,
     ) -> Result<Self, ::logpipe::Failure> {
         match version {
-            1 => body.decode::<v1::Widen>().map(Self::V1),
-            2 => body.decode::<v2::Widen>().map(Self::V2),
+            1 => body.decode_as(Self::V1),
+            2 => body.decode_as(Self::V2),
             _ => Err(body.unknown_version()),
         }
     }

@@ -1,10 +1,10 @@
 // @generated from schemas/widen.v1.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 984c29d6c003af3bb058f424 aa95df89b4a04370b553448f
+// digest: 22aaa93c04daeb5c4dcaa6b7 c42c4b6595f7d9ef595f2f81
 
 //! `widen`, version 1.
 
 /// A `widen` message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Widen {
     /// `id`.
     pub id: String,
@@ -55,7 +55,7 @@ pub struct Widen {
 }
 
 /// The definition `address`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// `street`.
     pub street: String,
@@ -64,7 +64,7 @@ pub struct Address {
 }
 
 /// The definition `node`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     /// `value`.
     pub value: Money,
@@ -73,7 +73,7 @@ pub struct Node {
 }
 
 /// The definition `money`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Money {
     /// `amount`.
     pub amount: u8,
@@ -105,7 +105,7 @@ pub struct Code(
 );
 
 /// The definition `note`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     /// `text`.
     pub text: Option<String>,
@@ -127,27 +127,27 @@ pub struct Words(
 
 ::logpipe::wire! {
     struct Widen open {
-        id: "id" required;
+        id: "id";
         address: "address" optional;
         chain: "chain" optional;
         prices: "prices" optional;
         by_name: "by_name" optional;
-        kind: "kind" required;
-        free: "free" required;
-        label: "label" required, max_chars(10);
-        code: "code" required;
-        count: "count" required, min(1), max(10);
-        small: "small" required;
-        maybe: "maybe" nullable;
+        kind: "kind";
+        free: "free";
+        label: "label", max_chars(10);
+        code: "code";
+        count: "count", min(1), max(10);
+        small: "small";
+        maybe: "maybe";
         option: "option" optional;
-        plain: "plain" required, min_chars(5);
+        plain: "plain", min_chars(5);
         maybe_small: "maybe_small" optional;
         fallback: "fallback" optional;
         spots: "spots" optional;
         notes: "notes" optional;
         notes_by_name: "notes_by_name" optional;
         gaps: "gaps" optional;
-        codes: "codes" optional, each(|item| ::logpipe::rules::min_chars(item, 3));
+        codes: "codes" optional, each(&[::logpipe::rules::Rule::min_chars(3)]);
         tree: "tree" optional;
         words: "words" optional_nullable;
     }
@@ -155,21 +155,23 @@ pub struct Words(
 
 ::logpipe::wire! {
     struct Address open {
-        street: "street" required;
+        street: "street";
         zip: "zip" optional, max_chars(5);
     }
 }
 
 ::logpipe::wire! {
     struct Node open {
-        value: "value" required;
+        value: "value";
         next: "next" optional;
     }
 }
 
+::logpipe::wire! { boxed Node; }
+
 ::logpipe::wire! {
     struct Money open {
-        amount: "amount" required;
+        amount: "amount";
     }
 }
 

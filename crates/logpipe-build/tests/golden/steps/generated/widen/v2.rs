@@ -1,5 +1,5 @@
 // @generated from schemas/widen.v2.json by logpipe-build 0.1.0. Do not edit: change the schema and run `logpipe generate`.
-// digest: 984c29d6c003af3bb058f424 0591004bebf7c036cb8f1036
+// digest: 22aaa93c04daeb5c4dcaa6b7 37416c0788c9a0ad21d59342
 
 //! `widen`, version 2.
 
@@ -7,7 +7,7 @@ pub use super::v1::Address;
 pub use super::v1::Code;
 
 /// A `widen` message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Widen {
     /// `id`.
     pub id: String,
@@ -62,7 +62,7 @@ pub struct Widen {
 }
 
 /// The definition `node`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     /// `value`.
     pub value: Money,
@@ -71,7 +71,7 @@ pub struct Node {
 }
 
 /// The definition `money`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Money {
     /// `amount`.
     pub amount: i64,
@@ -100,7 +100,7 @@ pub enum WidenKind {
 }
 
 /// The definition `note`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     /// `text`.
     pub text: Option<String>,
@@ -124,24 +124,24 @@ pub struct Words(
 
 ::logpipe::wire! {
     struct Widen open {
-        id: "id" required;
+        id: "id";
         address: "address" optional;
         chain: "chain" optional;
         prices: "prices" optional;
         by_name: "by_name" optional;
-        kind: "kind" required;
-        free: "free" required;
-        label: "label" nullable, max_chars(20);
-        code: "code" required, min_chars(2);
-        count: "count" required, min(0), max(100);
-        small: "small" required;
+        kind: "kind";
+        free: "free";
+        label: "label", max_chars(20);
+        code: "code", min_chars(2);
+        count: "count", min(0), max(100);
+        small: "small";
         maybe: "maybe" optional_nullable;
-        option: "option" required;
-        plain: "plain" required;
+        option: "option";
+        plain: "plain";
         added: "added" optional;
-        added_default: "added_default" required;
+        added_default: "added_default";
         maybe_small: "maybe_small" optional;
-        fallback: "fallback" required;
+        fallback: "fallback";
         spots: "spots" optional;
         notes: "notes" optional;
         notes_by_name: "notes_by_name" optional;
@@ -154,15 +154,17 @@ pub struct Words(
 
 ::logpipe::wire! {
     struct Node open {
-        value: "value" required;
+        value: "value";
         next: "next" optional;
     }
 }
 
+::logpipe::wire! { boxed Node; }
+
 ::logpipe::wire! {
     struct Money open {
-        amount: "amount" required;
-        currency: "currency" required;
+        amount: "amount";
+        currency: "currency";
     }
 }
 

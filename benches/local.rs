@@ -54,11 +54,11 @@ fn main() {
     });
     let next = || (group.borrow_mut())();
     let [figures] = Contest::new()
-        .leg("a bare transaction per message", || {
-            runtime.block_on(effects.bare(&places[..ALONE]))
-        })
         .leg("logpipe, a transaction per message", || {
             runtime.block_on(effects.consume(next(), 1, ALONE))
+        })
+        .leg("a bare transaction per message", || {
+            runtime.block_on(effects.bare(&places[..ALONE]))
         })
         .leg("logpipe, runs of up to 128 messages", || {
             runtime.block_on(effects.consume(next(), 128, IN_RUNS))

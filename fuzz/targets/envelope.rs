@@ -49,6 +49,7 @@ logpipe::wire! {
         price: "price" optional;
     }
 }
+logpipe::wire! { boxed Everything; }
 logpipe::message! { Everything = "any" version 1; }
 
 #[derive(Debug, PartialEq)]

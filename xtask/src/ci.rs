@@ -41,6 +41,16 @@ pub fn ci() -> Result {
             "warnings",
         ]))?;
     }
+    // A workspace of its own, which nothing above looks at.
+    run(&mut cargo(&[
+        "clippy",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     // The command's binary has the library's name, and both would be documented in one folder.
     let mut doc = cargo(&["doc", "--workspace", "--lib", "--no-deps"]);
     run(doc.args(BROKERS).env("RUSTDOCFLAGS", "-D warnings"))?;

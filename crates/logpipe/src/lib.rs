@@ -5,7 +5,7 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod consumer;
-#[cfg(any(feature = "local", feature = "kinesis"))]
+#[cfg(any(feature = "local", feature = "kinesis", feature = "sqlite"))]
 mod db;
 mod deliveries;
 pub mod dispatch;

@@ -16,7 +16,7 @@ use logpipe::sink::NewRecord;
 use logpipe::source::{
     Assigned, Backend, Budget, Event, Fetched, GapKind, Join, LaneReader, Opened, Source,
 };
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::{Connection, OpenFlags};
 
 const TOPIC: &str = "nouns";
 
@@ -246,23 +246,20 @@ async fn lanes_whose_work_stands_still_are_lost() {
         .until("both lanes are assigned", |member| member.lanes.len() == 2)
         .await;
     let (busy, blocked) = (LaneId::new(TOPIC, "0"), LaneId::new(TOPIC, "1"));
-    let groups = format!(
-        "sqlite:{}?mode=ro",
-        folder.path().join("groups.db").display()
-    );
-    let mut groups = SqliteConnection::connect(&groups).await.unwrap();
-    let mut expires = async || -> i64 {
-        let lease = sqlx::query_scalar("select expires from leases where shard = '0'");
-        lease.fetch_one(&mut groups).await.unwrap()
+    let groups = folder.path().join("groups.db");
+    let groups = Connection::open_with_flags(groups, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let expires = || -> i64 {
+        let lease = "select expires from leases where shard = '0'";
+        groups.query_row(lease, [], |row| row.get(0)).unwrap()
     };
     // A lease is renewed by each look that finds a third of its ten seconds gone: that the busy lane's was, says that the
     // look of this moment is done.
     for _ in 0..5 {
-        let before = expires().await;
+        let before = expires();
         member.source.alive(&busy);
         clock.advance(Duration::from_secs(4));
         soon("the busy lane's lease is renewed", async {
-            while expires().await == before {
+            while expires() == before {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -327,27 +324,21 @@ async fn a_send_waits_while_another_process_holds_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let log = Local::open(folder.path()).await.unwrap();
     send(&log, "0").await;
-    let mut other = raw(&folder.path().join("log.db")).await;
-    execute(&mut other, "BEGIN IMMEDIATE").await;
+    let other = Connection::open(folder.path().join("log.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let sending = tokio::spawn(async move { send(&log, "1").await.1.number() });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         !sending.is_finished(),
         "it was written in spite of the lock"
     );
-    execute(&mut other, "ROLLBACK").await;
+    other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(soon("the send goes on", sending).await.unwrap(), Some(1));
 }
 
-async fn raw(path: &Path) -> SqliteConnection {
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true);
-    SqliteConnection::connect_with(&options).await.unwrap()
-}
-
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(connection).await.unwrap();
+/// Runs SQL in a file, which is made where it is missing.
+fn execute(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
 #[tokio::test]
@@ -367,12 +358,12 @@ async fn files_that_are_something_else_are_refused_in_words() {
         match what {
             "newer" => {
                 drop(Local::open(folder.path()).await.unwrap());
-                execute(&mut raw(&path).await, "PRAGMA user_version = 99").await;
+                execute(&path, "PRAGMA user_version = 99");
             }
-            "foreign" => execute(&mut raw(&path).await, "CREATE TABLE people (name TEXT)").await,
+            "foreign" => execute(&path, "CREATE TABLE people (name TEXT)"),
             "text" => std::fs::write(&path, "not a database\n".repeat(500)).unwrap(),
             "damaged" => {
-                execute(&mut raw(&path).await, "CREATE TABLE people (name TEXT)").await;
+                execute(&path, "CREATE TABLE people (name TEXT)");
                 let mut bytes = std::fs::read(&path).unwrap();
                 bytes[100..2000].fill(0xff);
                 std::fs::write(&path, bytes).unwrap();
@@ -386,4 +377,47 @@ async fn files_that_are_something_else_are_refused_in_words() {
         assert!(error.contains(words), "{what}: {error}");
         assert!(error.contains("log.db"), "{what}: {error}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_makes_its_owner_alone_may_use() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("above").join("data");
+    let log = Local::open(&data).await.unwrap();
+    send(&log, "0").await;
+    let mut member = Member::join(&log).await;
+    member
+        .until("all lanes are assigned", |member| member.lanes.len() == 4)
+        .await;
+    for made in ["..", ".", "members"] {
+        assert_eq!(mode(&data.join(made)), 0o700, "{made}");
+    }
+    for file in [&data, &data.join("members")]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+    {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    assert!(data.join("log.db-wal").exists() && data.join("log.db-shm").exists());
+
+    // What was there before stays as it is.
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::File::create(shared.join("log.db")).unwrap();
+    for (path, wanted) in [(&shared, 0o750), (&shared.join("log.db"), 0o640)] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(wanted)).unwrap();
+    }
+    let log = Local::open(&shared).await.unwrap();
+    send(&log, "0").await;
+    assert_eq!(mode(&shared), 0o750);
+    for file in ["log.db", "log.db-wal"] {
+        assert_eq!(mode(&shared.join(file)), 0o640, "{file}");
+    }
+    assert_eq!(mode(&shared.join("groups.db")), 0o600);
 }

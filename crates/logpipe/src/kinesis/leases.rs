@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteSynchronous;
-use sqlx::{Row as _, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::shards::Shard;
 use crate::db::File;
@@ -23,7 +22,7 @@ pub(super) fn file(path: &Path) -> File {
     File {
         path: path.to_owned(),
         application: 0x6c6f_676b,
-        synchronous: SqliteSynchronous::Normal,
+        synchronous: "NORMAL",
         migrations: &[
             table::SCHEMA,
             "
@@ -50,19 +49,15 @@ pub(super) fn file(path: &Path) -> File {
 }
 
 /// The shards that the stream had when the group saw it first, with their incarnations.
-pub(super) async fn beginnings(
-    table: &mut SqliteConnection,
+pub(super) fn beginnings(
+    table: &Connection,
     group: &str,
     topic: &str,
-) -> sqlx::Result<BTreeMap<String, String>> {
-    let rows = sqlx::query("SELECT shard, incarnation FROM beginnings WHERE grp = ? AND topic = ?")
-        .bind(group)
-        .bind(topic)
-        .fetch_all(table)
-        .await?;
-    rows.into_iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
+) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut statement = table
+        .prepare_cached("SELECT shard, incarnation FROM beginnings WHERE grp = ? AND topic = ?")?;
+    let rows = statement.query_map([group, topic], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// Holds what the group knows of a stream against the shards that the stream lists, and returns the lanes that the group
@@ -70,15 +65,15 @@ pub(super) async fn beginnings(
 ///
 /// A stream that is new to the group begins here; so does one that was deleted and made again, which has shards of the
 /// same names that begin elsewhere.
-pub(super) async fn compare(
-    table: &mut SqliteConnection,
+pub(super) fn compare(
+    table: &Connection,
     group: &str,
     topic: &str,
     listing: &[Shard],
-) -> sqlx::Result<BTreeMap<LaneId, LogLane>> {
-    let mut rows = table::rows(table, group).await?;
+) -> rusqlite::Result<BTreeMap<LaneId, LogLane>> {
+    let mut rows = table::rows(table, group)?;
     rows.retain(|lane, _| lane.topic() == topic);
-    let began = beginnings(table, group, topic).await?;
+    let began = beginnings(table, group, topic)?;
     let is_new = began.is_empty() && rows.is_empty();
     let is_another = listing.iter().any(|shard| {
         let row = rows.get(&LaneId::new(topic, &shard.id));
@@ -88,7 +83,7 @@ pub(super) async fn compare(
             .is_some_and(|known| *known != shard.incarnation)
     });
     if is_new || is_another {
-        begin(table, group, topic, listing).await?;
+        begin(table, group, topic, listing)?;
         return Ok(BTreeMap::new());
     }
     rows.retain(|lane, row| !row.finished && listing.iter().all(|shard| shard.id != lane.shard()));
@@ -103,25 +98,15 @@ pub(super) async fn compare(
 }
 
 /// Remembers these shards as those that the stream began with for this group.
-async fn begin(
-    table: &mut SqliteConnection,
-    group: &str,
-    topic: &str,
-    shards: &[Shard],
-) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM beginnings WHERE grp = ? AND topic = ?")
-        .bind(group)
-        .bind(topic)
-        .execute(&mut *table)
-        .await?;
+fn begin(table: &Connection, group: &str, topic: &str, shards: &[Shard]) -> rusqlite::Result<()> {
+    table
+        .prepare_cached("DELETE FROM beginnings WHERE grp = ? AND topic = ?")?
+        .execute([group, topic])?;
+    let mut statement = table.prepare_cached(
+        "INSERT INTO beginnings (grp, topic, shard, incarnation) VALUES (?, ?, ?, ?)",
+    )?;
     for shard in shards {
-        sqlx::query("INSERT INTO beginnings (grp, topic, shard, incarnation) VALUES (?, ?, ?, ?)")
-            .bind(group)
-            .bind(topic)
-            .bind(&shard.id)
-            .bind(&shard.incarnation)
-            .execute(&mut *table)
-            .await?;
+        statement.execute([group, topic, &shard.id, &shard.incarnation])?;
     }
     Ok(())
 }
@@ -134,48 +119,47 @@ pub(super) struct Seen {
     pub at: Timestamp,
 }
 
-pub(super) async fn write_seen(
-    table: &mut SqliteConnection,
+pub(super) fn write_seen(
+    table: &Connection,
     group: &str,
     lane: &LaneId,
     seen: &Seen,
-) -> sqlx::Result<()> {
-    sqlx::query(
+) -> rusqlite::Result<()> {
+    let mut statement = table.prepare_cached(
         "INSERT INTO seen (grp, topic, shard, incarnation, cursor, at) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, cursor = excluded.cursor, at = excluded.at",
-    )
-    .bind(group)
-    .bind(lane.topic())
-    .bind(lane.shard())
-    .bind(&seen.incarnation)
-    .bind(seen.cursor.to_string())
-    .bind(millis(seen.at))
-    .execute(table)
-    .await?;
+    )?;
+    statement.execute((
+        group,
+        lane.topic(),
+        lane.shard(),
+        &seen.incarnation,
+        seen.cursor.to_string(),
+        millis(seen.at),
+    ))?;
     Ok(())
 }
 
-pub(super) async fn seen(
-    table: &mut SqliteConnection,
+pub(super) fn seen(
+    table: &Connection,
     group: &str,
     lane: &LaneId,
-) -> sqlx::Result<Option<Seen>> {
-    let row = sqlx::query(
+) -> rusqlite::Result<Option<Seen>> {
+    let mut statement = table.prepare_cached(
         "SELECT incarnation, cursor, at FROM seen WHERE grp = ? AND topic = ? AND shard = ?",
-    )
-    .bind(group)
-    .bind(lane.topic())
-    .bind(lane.shard())
-    .fetch_optional(table)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    // One that can't be read says nothing, which is what no row says.
-    let Ok(cursor) = row.try_get::<&str, _>(1)?.parse() else {
-        return Ok(None);
-    };
-    Ok(Some(Seen {
-        incarnation: row.try_get(0)?,
-        cursor,
-        at: from_millis(row.try_get(2)?),
-    }))
+    )?;
+    let seen = statement
+        .query_row([group, lane.topic(), lane.shard()], |row| {
+            // One that can't be read says nothing, which is what no row says.
+            let Ok(cursor) = row.get_ref(1)?.as_str()?.parse() else {
+                return Ok(None);
+            };
+            Ok(Some(Seen {
+                incarnation: row.get(0)?,
+                cursor,
+                at: from_millis(row.get(2)?),
+            }))
+        })
+        .optional()?;
+    Ok(seen.flatten())
 }

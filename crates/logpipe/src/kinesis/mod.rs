@@ -155,14 +155,10 @@ impl Kinesis {
                 // Absolute, so that a process that changes its folder goes on with the same file.
                 let leases = std::path::absolute(leases)
                     .map_err(|error| Error::from(error).context("the leases file of Kinesis"))?;
-                let file = Arc::new(leases::file(&leases));
-                file.connect().await?;
+                let groups = Shared::open(Arc::new(leases::file(&leases))).await?;
                 let mut members = leases.into_os_string();
                 members.push(".members");
-                (
-                    Some(Arc::new(Shared::new(file))),
-                    Locks::new(PathBuf::from(members)),
-                )
+                (Some(Arc::new(groups)), Locks::new(PathBuf::from(members)))
             }
         };
         let api = Arc::new(Api::open(&settings).await?);
@@ -321,7 +317,7 @@ impl Backend for Kinesis {
         let group = group.to_owned();
         Box::pin(async move {
             let saved = need(&self.groups)?
-                .write(move |table| Box::pin(async move { table::saved(table, &group).await }))
+                .write(move |table| table::saved(table, &group))
                 .await?;
             Ok(saved
                 .into_iter()

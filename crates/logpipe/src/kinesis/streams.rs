@@ -161,9 +161,7 @@ impl Streams {
             None => {
                 let (group, lane) = (group.to_owned(), lane.clone());
                 groups
-                    .write(move |table| {
-                        Box::pin(async move { Ok(leases::seen(table, &group, &lane).await?) })
-                    })
+                    .write(move |table| Ok(leases::seen(table, &group, &lane)?))
                     .await?
             }
         };
@@ -317,9 +315,7 @@ impl Streams {
         };
         let (group, topic) = (group.to_owned(), lane.topic().to_owned());
         let began = groups
-            .write(move |table| {
-                Box::pin(async move { Ok(leases::beginnings(table, &group, &topic).await?) })
-            })
+            .write(move |table| Ok(leases::beginnings(table, &group, &topic)?))
             .await?;
         Ok(began
             .get(lane.shard())
@@ -352,16 +348,14 @@ impl Streams {
         let (name, now) = (group.to_owned(), listings.clone());
         let vanished = groups
             .write(move |table| {
-                Box::pin(async move {
-                    let mut vanished = BTreeMap::new();
-                    for (topic, listing) in now.iter().filter(|(_, shards)| !shards.is_empty()) {
-                        vanished.extend(leases::compare(table, &name, topic, listing).await?);
-                    }
-                    for (lane, seen) in &seen {
-                        leases::write_seen(table, &name, lane, seen).await?;
-                    }
-                    Ok(vanished)
-                })
+                let mut vanished = BTreeMap::new();
+                for (topic, listing) in now.iter().filter(|(_, shards)| !shards.is_empty()) {
+                    vanished.extend(leases::compare(table, &name, topic, listing)?);
+                }
+                for (lane, seen) in &seen {
+                    leases::write_seen(table, &name, lane, seen)?;
+                }
+                Ok(vanished)
             })
             .await?;
         let mut known = self.known();
@@ -476,12 +470,10 @@ impl Lanes for Streams {
             };
             groups
                 .write(move |table| {
-                    Box::pin(async move {
-                        for (lane, seen) in &seen {
-                            leases::write_seen(table, &group, lane, seen).await?;
-                        }
-                        Ok(())
-                    })
+                    for (lane, seen) in &seen {
+                        leases::write_seen(table, &group, lane, seen)?;
+                    }
+                    Ok(())
                 })
                 .await
         })

@@ -255,30 +255,28 @@ impl<L: Lanes> Inner<L> {
             .parts
             .groups
             .write(move |table| {
-                Box::pin(async move {
-                    let members = table::members(table, &group).await?;
-                    let others = members.iter().map(|member| &member.peer.id);
-                    for dead in locks.dead(others.filter(|id| **id != peer.id)) {
-                        table::unregister(table, &group, &dead).await?;
-                        locks.unlock(&dead);
-                    }
-                    let view = table::view(table, &group, &peer, now.wall, cluster, &lanes).await?;
-                    let step = next.step(now, &view, may_claim, |lane| alive.contains(lane));
-                    table::write_rows(table, &group, &step.writes).await?;
-                    let me = members.iter().find(|member| member.peer.id == peer.id);
-                    let is_news = me.is_none_or(|me| me.peer.stuck != *next.stuck());
-                    if is_due || is_news {
-                        let me = Peer {
-                            stuck: next.stuck().clone(),
-                            ..peer
-                        };
-                        table::register(table, &group, &me, now.wall).await?;
-                    }
-                    let outdated = outdated(&view);
-                    let topics = view.members.into_iter().flat_map(|member| member.topics);
-                    let topics: BTreeSet<String> = topics.collect();
-                    Ok((next, step, topics, is_due || is_news, outdated))
-                })
+                let members = table::members(table, &group)?;
+                let others = members.iter().map(|member| &member.peer.id);
+                for dead in locks.dead(others.filter(|id| **id != peer.id)) {
+                    table::unregister(table, &group, &dead)?;
+                    locks.unlock(&dead);
+                }
+                let view = table::view(table, &group, &peer, now.wall, cluster, &lanes)?;
+                let step = next.step(now, &view, may_claim, |lane| alive.contains(lane));
+                table::write_rows(table, &group, &step.writes)?;
+                let me = members.iter().find(|member| member.peer.id == peer.id);
+                let is_news = me.is_none_or(|me| me.peer.stuck != *next.stuck());
+                if is_due || is_news {
+                    let me = Peer {
+                        stuck: next.stuck().clone(),
+                        ..peer
+                    };
+                    table::register(table, &group, &me, now.wall)?;
+                }
+                let outdated = outdated(&view);
+                let topics = view.members.into_iter().flat_map(|member| member.topics);
+                let topics: BTreeSet<String> = topics.collect();
+                Ok((next, step, topics, is_due || is_news, outdated))
             })
             .await?;
         *membership = next;
@@ -345,18 +343,16 @@ impl<L: Lanes> Inner<L> {
             .parts
             .groups
             .write(move |table| {
-                Box::pin(async move {
-                    let rows = table::rows(table, &group).await?;
-                    let row = match is_finished {
-                        true => next.finish(&lane_id, rows.get(&lane_id)),
-                        false => next.release(&lane_id, rows.get(&lane_id)),
-                    };
-                    let was_ours = row.is_some();
-                    if let Some(row) = row {
-                        table::write_rows(table, &group, &[(lane_id, row)]).await?;
-                    }
-                    Ok((next, was_ours))
-                })
+                let rows = table::rows(table, &group)?;
+                let row = match is_finished {
+                    true => next.finish(&lane_id, rows.get(&lane_id)),
+                    false => next.release(&lane_id, rows.get(&lane_id)),
+                };
+                let was_ours = row.is_some();
+                if let Some(row) = row {
+                    table::write_rows(table, &group, &[(lane_id, row)])?;
+                }
+                Ok((next, was_ours))
             })
             .await?;
         *membership = next;
@@ -389,17 +385,15 @@ impl<L: Lanes> Inner<L> {
             .parts
             .groups
             .write(move |table| {
-                Box::pin(async move {
-                    let mut lost = Vec::new();
-                    for (lane, cursor, epoch, incarnation) in writes {
-                        if table::is_owner(table, &group, &lane, &me, epoch).await? {
-                            table::save(table, &group, &lane, &incarnation, &cursor).await?;
-                        } else {
-                            lost.push(lane);
-                        }
+                let mut lost = Vec::new();
+                for (lane, cursor, epoch, incarnation) in writes {
+                    if table::is_owner(table, &group, &lane, &me, epoch)? {
+                        table::save(table, &group, &lane, &incarnation, &cursor)?;
+                    } else {
+                        lost.push(lane);
                     }
-                    Ok(lost)
-                })
+                }
+                Ok(lost)
             })
             .await?;
         refused.extend(lost);
@@ -489,7 +483,7 @@ impl<L: Lanes> Source for Member<L> {
                 .inner
                 .parts
                 .groups
-                .write(move |table| Box::pin(async move { table::saved(table, &group).await }))
+                .write(move |table| table::saved(table, &group))
                 .await?;
             Ok(saved
                 .into_iter()
@@ -546,9 +540,7 @@ impl<L: Lanes> Source for Member<L> {
             let left = inner
                 .parts
                 .groups
-                .write(move |table| {
-                    Box::pin(async move { Ok(table::unregister(table, &group, &me).await?) })
-                })
+                .write(move |table| Ok(table::unregister(table, &group, &me)?))
                 .await;
             inner.parts.locks.unlock(&inner.peer.id);
             inner.parts.lanes.news().send_replace(());

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Row as _, SqliteConnection};
+use rusqlite::Connection;
 
 use super::{LogLane, Peer, Row, TERM, View};
-use crate::db::{Failed, Shared};
+use crate::db::{self, Failed, Shared};
 use crate::record::{Cursor, LaneId};
 use crate::source::Committed;
 use crate::{Error, Result};
@@ -85,8 +85,9 @@ impl Locks {
                 .context(format!("locking {}", path.display()))
                 .into_unavailable()
         };
-        fs::create_dir_all(&self.folder).map_err(doing)?;
-        let file = fs::File::create(&path).map_err(doing)?;
+        db::create_private_dir(&self.folder).map_err(doing)?;
+        db::create_private(&path).map_err(doing)?;
+        let file = fs::File::options().write(true).open(&path).map_err(doing)?;
         file.try_lock().map_err(|error| doing(error.into()))?;
         Ok(file)
     }
@@ -122,61 +123,42 @@ impl Locks {
 }
 
 /// Writes that this member lives until a term from now, and what it can't take.
-pub(crate) async fn register(
-    connection: &mut SqliteConnection,
+pub(crate) fn register(
+    table: &Connection,
     group: &str,
     peer: &Peer,
     now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO members (grp, id, expires) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET expires = excluded.expires",
-    )
-    .bind(group)
-    .bind(&peer.id)
-    .bind(millis(now) + TERM.as_millis() as i64)
-    .execute(&mut *connection)
-    .await?;
+) -> rusqlite::Result<()> {
+    let expires = millis(now) + TERM.as_millis() as i64;
+    table
+        .prepare_cached("INSERT INTO members (grp, id, expires) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET expires = excluded.expires")?
+        .execute((group, &peer.id, expires))?;
     for topic in &peer.topics {
-        sqlx::query("INSERT INTO member_topics (grp, member, topic) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(group)
-            .bind(&peer.id)
-            .bind(topic)
-            .execute(&mut *connection)
-            .await?;
+        table
+            .prepare_cached("INSERT INTO member_topics (grp, member, topic) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?
+            .execute((group, &peer.id, topic))?;
     }
-    sqlx::query("DELETE FROM member_stuck WHERE grp = ? AND member = ?")
-        .bind(group)
-        .bind(&peer.id)
-        .execute(&mut *connection)
-        .await?;
+    table
+        .prepare_cached("DELETE FROM member_stuck WHERE grp = ? AND member = ?")?
+        .execute((group, &peer.id))?;
     for lane in &peer.stuck {
-        sqlx::query("INSERT INTO member_stuck (grp, member, topic, shard) VALUES (?, ?, ?, ?)")
-            .bind(group)
-            .bind(&peer.id)
-            .bind(lane.topic())
-            .bind(lane.shard())
-            .execute(&mut *connection)
-            .await?;
+        table
+            .prepare_cached(
+                "INSERT INTO member_stuck (grp, member, topic, shard) VALUES (?, ?, ?, ?)",
+            )?
+            .execute((group, &peer.id, lane.topic(), lane.shard()))?;
     }
     Ok(())
 }
 
-pub(crate) async fn unregister(
-    connection: &mut SqliteConnection,
-    group: &str,
-    member: &str,
-) -> sqlx::Result<()> {
+pub(crate) fn unregister(table: &Connection, group: &str, member: &str) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM members WHERE grp = ? AND id = ?",
         "DELETE FROM member_topics WHERE grp = ? AND member = ?",
         "DELETE FROM member_stuck WHERE grp = ? AND member = ?",
         "UPDATE leases SET owner = NULL WHERE grp = ? AND owner = ?",
     ] {
-        sqlx::query(sql)
-            .bind(group)
-            .bind(member)
-            .execute(&mut *connection)
-            .await?;
+        table.prepare_cached(sql)?.execute((group, member))?;
     }
     Ok(())
 }
@@ -187,20 +169,15 @@ pub(crate) struct Registered {
     pub expires: Timestamp,
 }
 
-pub(crate) async fn members(
-    connection: &mut SqliteConnection,
-    group: &str,
-) -> sqlx::Result<Vec<Registered>> {
-    let rows = sqlx::query(
-        "SELECT m.id, m.expires, t.topic FROM members m JOIN member_topics t ON t.grp = m.grp AND t.member = m.id WHERE m.grp = ? ORDER BY m.id",
-    )
-    .bind(group)
-    .fetch_all(&mut *connection)
-    .await?;
+pub(crate) fn members(table: &Connection, group: &str) -> rusqlite::Result<Vec<Registered>> {
     let mut members: Vec<Registered> = Vec::new();
-    for row in rows {
-        let id: &str = row.try_get(0)?;
-        let topic: String = row.try_get(2)?;
+    let mut statement = table.prepare_cached(
+        "SELECT m.id, m.expires, t.topic FROM members m JOIN member_topics t ON t.grp = m.grp AND t.member = m.id WHERE m.grp = ? ORDER BY m.id",
+    )?;
+    let mut rows = statement.query([group])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get_ref(0)?.as_str()?;
+        let topic = row.get(2)?;
         match members.last_mut().filter(|last| last.peer.id == id) {
             Some(member) => {
                 member.peer.topics.insert(topic);
@@ -211,84 +188,82 @@ pub(crate) async fn members(
                     topics: BTreeSet::from([topic]),
                     stuck: BTreeSet::new(),
                 },
-                expires: from_millis(row.try_get(1)?),
+                expires: from_millis(row.get(1)?),
             }),
         }
     }
-    let rows = sqlx::query("SELECT member, topic, shard FROM member_stuck WHERE grp = ?")
-        .bind(group)
-        .fetch_all(connection)
-        .await?;
-    for row in rows {
-        let (id, topic, shard): (&str, &str, &str) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let mut statement =
+        table.prepare_cached("SELECT topic, shard, member FROM member_stuck WHERE grp = ?")?;
+    let mut rows = statement.query([group])?;
+    while let Some(row) = rows.next()? {
+        let (lane, id) = (lane(row)?, row.get_ref(2)?.as_str()?);
         for member in members.iter_mut().filter(|member| member.peer.id == id) {
-            member.peer.stuck.insert(LaneId::new(topic, shard));
+            member.peer.stuck.insert(lane.clone());
         }
     }
     Ok(members)
 }
 
-pub(crate) async fn rows(
-    connection: &mut SqliteConnection,
-    group: &str,
-) -> sqlx::Result<BTreeMap<LaneId, Row>> {
-    let rows = sqlx::query(
-        "SELECT topic, shard, incarnation, owner, epoch, expires, finished FROM leases WHERE grp = ?",
-    )
-    .bind(group)
-    .fetch_all(connection)
-    .await?;
-    let row = |row: sqlx::sqlite::SqliteRow| {
-        let lane = LaneId::new(row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?);
-        let row = Row {
-            incarnation: row.try_get(2)?,
-            owner: row.try_get(3)?,
-            epoch: row.try_get::<i64, _>(4)?.cast_unsigned(),
-            expires: from_millis(row.try_get(5)?),
-            finished: row.try_get(6)?,
-        };
-        Ok((lane, row))
-    };
-    rows.into_iter().map(row).collect()
+/// The lane in the first two columns, topic and shard.
+fn lane(row: &rusqlite::Row<'_>) -> rusqlite::Result<LaneId> {
+    Ok(LaneId::new(
+        row.get_ref(0)?.as_str()?,
+        row.get_ref(1)?.as_str()?,
+    ))
 }
 
-pub(crate) async fn write_rows(
-    connection: &mut SqliteConnection,
+pub(crate) fn rows(table: &Connection, group: &str) -> rusqlite::Result<BTreeMap<LaneId, Row>> {
+    let mut statement = table.prepare_cached(
+        "SELECT topic, shard, incarnation, owner, epoch, expires, finished FROM leases WHERE grp = ?",
+    )?;
+    let rows = statement.query_map([group], |row| {
+        let lease = Row {
+            incarnation: row.get(2)?,
+            owner: row.get(3)?,
+            epoch: row.get::<_, i64>(4)?.cast_unsigned(),
+            expires: from_millis(row.get(5)?),
+            finished: row.get(6)?,
+        };
+        Ok((lane(row)?, lease))
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn write_rows(
+    table: &Connection,
     group: &str,
     rows: &[(LaneId, Row)],
-) -> sqlx::Result<()> {
+) -> rusqlite::Result<()> {
+    let mut statement = table.prepare_cached(
+        "INSERT INTO leases (grp, topic, shard, incarnation, owner, epoch, expires, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, owner = excluded.owner, epoch = excluded.epoch, expires = excluded.expires, finished = excluded.finished",
+    )?;
     for (lane, row) in rows {
-        sqlx::query(
-            "INSERT INTO leases (grp, topic, shard, incarnation, owner, epoch, expires, finished) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, owner = excluded.owner, epoch = excluded.epoch, expires = excluded.expires, finished = excluded.finished",
-        )
-        .bind(group)
-        .bind(lane.topic())
-        .bind(lane.shard())
-        .bind(&row.incarnation)
-        .bind(&row.owner)
-        .bind(row.epoch.cast_signed())
-        .bind(millis(row.expires))
-        .bind(row.finished)
-        .execute(&mut *connection)
-        .await?;
+        statement.execute((
+            group,
+            lane.topic(),
+            lane.shard(),
+            &row.incarnation,
+            &row.owner,
+            row.epoch.cast_signed(),
+            millis(row.expires),
+            row.finished,
+        ))?;
     }
     Ok(())
 }
 
 /// The group as its member `me` decides by it: those that died or are late are no members.
-pub(crate) async fn view(
-    connection: &mut SqliteConnection,
+pub(crate) fn view(
+    table: &Connection,
     group: &str,
     me: &Peer,
     now: Timestamp,
     cluster: String,
     all_lanes: &BTreeMap<LaneId, LogLane>,
-) -> sqlx::Result<View> {
-    let rows = rows(connection, group).await?;
-    let mut members: Vec<Peer> = members(connection, group)
-        .await?
+) -> rusqlite::Result<View> {
+    let rows = rows(table, group)?;
+    let mut members: Vec<Peer> = members(table, group)?
         .into_iter()
         .filter(|member| member.expires > now && member.peer.id != me.id)
         .map(|member| member.peer)
@@ -311,47 +286,39 @@ pub(crate) async fn view(
     })
 }
 
-pub(crate) async fn save(
-    connection: &mut SqliteConnection,
+pub(crate) fn save(
+    table: &Connection,
     group: &str,
     lane: &LaneId,
     incarnation: &str,
     cursor: &Cursor,
-) -> sqlx::Result<()> {
-    sqlx::query(
+) -> rusqlite::Result<()> {
+    let mut statement = table.prepare_cached(
         "INSERT INTO cursors (grp, topic, shard, incarnation, cursor) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET incarnation = excluded.incarnation, cursor = excluded.cursor",
-    )
-    .bind(group)
-    .bind(lane.topic())
-    .bind(lane.shard())
-    .bind(incarnation)
-    .bind(cursor.to_string())
-    .execute(connection)
-    .await?;
+    )?;
+    let cursor = cursor.to_string();
+    statement.execute((group, lane.topic(), lane.shard(), incarnation, cursor))?;
     Ok(())
 }
 
 /// The positions that a group keeps in the log.
-pub(crate) async fn saved(
-    connection: &mut SqliteConnection,
-    group: &str,
-) -> Result<Vec<(LaneId, Committed)>, Failed> {
-    let rows = sqlx::query("SELECT topic, shard, incarnation, cursor FROM cursors WHERE grp = ?")
-        .bind(group)
-        .fetch_all(connection)
-        .await?;
-    let mut saved = Vec::with_capacity(rows.len());
-    for row in rows {
-        let lane = LaneId::new(row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?);
-        let cursor = row.try_get::<&str, _>(3)?.parse().map_err(|error| {
+pub(crate) fn saved(table: &Connection, group: &str) -> Result<Vec<(LaneId, Committed)>, Failed> {
+    let mut statement = table
+        .prepare_cached("SELECT topic, shard, incarnation, cursor FROM cursors WHERE grp = ?")?;
+    let mut rows = statement.query([group])?;
+    let mut saved = Vec::new();
+    while let Some(row) = rows.next()? {
+        let lane = lane(row)?;
+        let cursor = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+        let cursor = cursor.parse().map_err(|error| {
             Failed::Refused(
                 Error::permanent(error).context(format!("the position of group {group} in {lane}")),
             )
         })?;
         let committed = Committed {
             cursor,
-            incarnation: Some(row.try_get(2)?),
+            incarnation: Some(row.get(2)?),
         };
         saved.push((lane, committed));
     }
@@ -370,24 +337,23 @@ pub(crate) fn from_millis(millis: i64) -> Timestamp {
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// Whether the lane's row is still the one of this claim.
-pub(crate) async fn is_owner(
-    connection: &mut SqliteConnection,
+pub(crate) fn is_owner(
+    table: &Connection,
     group: &str,
     lane: &LaneId,
     member: &str,
     epoch: u64,
-) -> sqlx::Result<bool> {
-    let found: Option<i64> = sqlx::query_scalar(
+) -> rusqlite::Result<bool> {
+    let mut statement = table.prepare_cached(
         "SELECT 1 FROM leases WHERE grp = ? AND topic = ? AND shard = ? AND owner = ? AND epoch = ?",
-    )
-    .bind(group)
-    .bind(lane.topic())
-    .bind(lane.shard())
-    .bind(member)
-    .bind(epoch.cast_signed())
-    .fetch_optional(connection)
-    .await?;
-    Ok(found.is_some())
+    )?;
+    statement.exists((
+        group,
+        lane.topic(),
+        lane.shard(),
+        member,
+        epoch.cast_signed(),
+    ))
 }
 
 /// Writes positions, with the incarnations of their lanes, for a group that has no member; an error where it has one.
@@ -401,21 +367,19 @@ pub(crate) async fn reset(
     let (locks, group) = (locks.clone(), group.to_owned());
     groups
         .write(move |table| {
-            Box::pin(async move {
-                let members = members(table, &group).await?;
-                let dead = locks.dead(members.iter().map(|member| &member.peer.id));
-                let is_active =
-                    |member: &Registered| member.expires > now && !dead.contains(&member.peer.id);
-                if members.iter().any(is_active) {
-                    return Err(Failed::Refused(Error::permanent(format!(
-                        "group {group} has members that read now: stop them first"
-                    ))));
-                }
-                for (lane, cursor, incarnation) in &writes {
-                    save(table, &group, lane, incarnation, cursor).await?;
-                }
-                Ok(())
-            })
+            let members = members(table, &group)?;
+            let dead = locks.dead(members.iter().map(|member| &member.peer.id));
+            let is_active =
+                |member: &Registered| member.expires > now && !dead.contains(&member.peer.id);
+            if members.iter().any(is_active) {
+                return Err(Failed::Refused(Error::permanent(format!(
+                    "group {group} has members that read now: stop them first"
+                ))));
+            }
+            for (lane, cursor, incarnation) in &writes {
+                save(table, &group, lane, incarnation, cursor)?;
+            }
+            Ok(())
         })
         .await
 }

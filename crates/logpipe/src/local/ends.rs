@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, Row, SqliteConnection};
+use rusqlite::Connection;
 use tokio::sync::watch;
 
-use crate::db::{File, Identity};
+use crate::db::{File, Identity, blocking};
 use crate::record::LaneId;
 
 /// Between two looks at the records while something happens, and while nothing does.
@@ -82,6 +82,8 @@ pub(super) async fn watch(ends: Weak<Ends>, log: Arc<File>, groups: Arc<File>) {
     let mut groups_due = Instant::now();
     loop {
         let Some(ends) = ends.upgrade() else {
+            // The last to close a file writes its WAL back, which takes a while.
+            let _ = blocking(move || drop((log, groups))).await;
             return;
         };
         let mut is_changed = true;
@@ -91,21 +93,11 @@ pub(super) async fn watch(ends: Weak<Ends>, log: Arc<File>, groups: Arc<File>) {
                 ends.publish_all(&HashMap::new());
                 ends.groups.send_replace(());
             }
-            Look::Changed {
-                connection,
-                reopened,
-            } => {
-                if reopened {
-                    seen = Seen::default();
-                }
-                match seen.look(connection, &ends).await {
-                    Ok(true) => ends.groups.send_replace(()),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::debug!(%error, "the local log could not be looked at; trying again");
-                        log.forget();
-                    }
-                }
+            Look::Changed { reopened } => {
+                let (before, ends) = (if reopened { Seen::default() } else { seen }, ends.clone());
+                let looked = log.read(move |log| before.look(log, &ends)).await;
+                // Where it failed, the file is opened anew, and what was seen begins anew with that.
+                seen = looked.unwrap_or_default();
             }
         }
         if groups_due <= Instant::now() {
@@ -130,51 +122,43 @@ pub(super) async fn watch(ends: Weak<Ends>, log: Arc<File>, groups: Arc<File>) {
 }
 
 /// What of the log was published.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     shape: Option<i64>,
     seq: i64,
 }
 
 impl Seen {
-    /// Publishes what changed. Whether topics were made or deleted.
-    async fn look(&mut self, connection: &mut SqliteConnection, ends: &Ends) -> sqlx::Result<bool> {
+    /// Publishes what changed.
+    fn look(mut self, log: &Connection, ends: &Ends) -> rusqlite::Result<Self> {
         let known = self.shape;
-        let changed = self.ends_above(connection, self.seq).await?;
+        let changed = self.ends_above(log, self.seq)?;
         if self.shape == known {
             changed
                 .iter()
                 .for_each(|(lane, end)| ends.publish(lane, *end));
-            return Ok(false);
+        } else {
+            ends.publish_all(&self.ends_above(log, -1)?);
+            ends.groups.send_replace(());
         }
-        let all = self.ends_above(connection, -1).await?;
-        ends.publish_all(&all);
-        Ok(true)
+        Ok(self)
     }
 
     /// The ends of the partitions that changed after `seq`, and what is seen with them.
-    async fn ends_above(
-        &mut self,
-        connection: &mut SqliteConnection,
-        seq: i64,
-    ) -> sqlx::Result<HashMap<LaneId, End>> {
-        let rows = sqlx::query(
+    fn ends_above(&mut self, log: &Connection, seq: i64) -> rusqlite::Result<HashMap<LaneId, End>> {
+        let mut statement = log.prepare_cached(
             "SELECT s.seq, s.shape, p.id, p.number, p.next, t.name FROM state s LEFT JOIN partitions p ON p.seq > ? LEFT JOIN topics t ON t.id = p.topic",
-        )
-        .bind(seq)
-        .fetch_all(connection)
-        .await?;
+        )?;
+        let mut rows = statement.query([seq])?;
         let mut found = HashMap::new();
-        for row in &rows {
-            self.seq = row.try_get(0)?;
-            self.shape = Some(row.try_get(1)?);
+        while let Some(row) = rows.next()? {
+            self.seq = row.get(0)?;
+            self.shape = Some(row.get(1)?);
             // The state alone where nothing changed.
-            if let Some(partition) = row.try_get(2)? {
-                let lane = LaneId::new(
-                    row.try_get::<&str, _>(5)?,
-                    row.try_get::<i64, _>(3)?.to_string(),
-                );
-                let next = row.try_get::<i64, _>(4)?.cast_unsigned();
+            if let Some(partition) = row.get(2)? {
+                let number: i64 = row.get(3)?;
+                let lane = LaneId::new(row.get_ref(5)?.as_str()?, number.to_string());
+                let next = row.get::<_, i64>(4)?.cast_unsigned();
                 found.insert(lane, End { partition, next });
             }
         }
@@ -185,15 +169,14 @@ impl Seen {
 /// A connection that only asks whether others wrote.
 struct Looker {
     file: Arc<File>,
-    open: Option<(SqliteConnection, Identity)>,
+    open: Option<(Connection, Identity)>,
     version: Option<i64>,
     is_gone: bool,
 }
 
-enum Look<'c> {
+enum Look {
     Same,
     Changed {
-        connection: &'c mut SqliteConnection,
         /// Another file than before, or the first.
         reopened: bool,
     },
@@ -211,14 +194,9 @@ impl Looker {
         }
     }
 
-    fn forget(&mut self) {
-        self.open = None;
-        self.version = None;
-    }
-
-    async fn look(&mut self) -> Look<'_> {
+    async fn look(&mut self) -> Look {
         let Some(current) = self.file.identity() else {
-            self.forget();
+            self.open = None;
             return match std::mem::replace(&mut self.is_gone, true) {
                 true => Look::Same,
                 false => Look::Gone,
@@ -230,30 +208,46 @@ impl Looker {
             .as_ref()
             .is_none_or(|(_, opened)| *opened != current);
         if reopened {
-            self.forget();
-            let Ok(connection) = SqliteConnection::connect_with(&self.file.options()).await else {
+            (self.open, self.version) = (None, None);
+            let file = self.file.clone();
+            // Busy is as good as unchanged: the next tick asks again.
+            let opened = blocking(move || file.open(Duration::ZERO)).await;
+            let Ok(Ok(connection)) = opened else {
                 return Look::Same;
             };
             self.open = Some((connection, current));
         }
-        let Some((connection, _)) = self.open.as_mut() else {
-            return Look::Same;
-        };
-        match sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut *connection)
-            .await
-        {
-            Ok(version) if self.version == Some(version) => Look::Same,
-            Ok(version) => {
-                self.version = Some(version);
-                Look::Changed {
-                    connection,
-                    reopened,
-                }
+        let last = self.version;
+        self.version = self.ask();
+        match self.version {
+            Some(version) if last != Some(version) => Look::Changed { reopened },
+            _ => Look::Same,
+        }
+    }
+
+    /// Changes when others wrote. A few microseconds, so it is asked on the task's own thread; `None` where it fails.
+    fn ask(&self) -> Option<i64> {
+        let (connection, _) = self.open.as_ref()?;
+        let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
+        statement.query_row([], |row| row.get(0)).ok()
+    }
+
+    /// Reads from the file; closes it where that fails.
+    async fn read<T, W>(&mut self, work: W) -> Option<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (connection, identity) = self.open.take()?;
+        let done = blocking(move || work(&connection).map(|value| (value, connection))).await;
+        match done.ok()? {
+            Ok((value, connection)) => {
+                self.open = Some((connection, identity));
+                Some(value)
             }
-            Err(_) => {
-                self.version = None;
-                Look::Same
+            Err(error) => {
+                tracing::debug!(%error, "the local log could not be looked at; trying again");
+                None
             }
         }
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::{Row, SqliteConnection};
+use rusqlite::Connection;
 
 use crate::clock::Clock;
 use crate::db::{Failed, Shared};
@@ -79,17 +79,13 @@ impl Local {
         };
         let log_file = Arc::new(schema::log_file(&folder));
         let groups_file = Arc::new(schema::groups_file(&folder));
-        for file in [&log_file, &groups_file] {
-            file.connect().await?;
-        }
+        let sends = Shared::open(log_file.clone()).await?;
+        let groups = Shared::open(groups_file.clone()).await?;
         let ends = Arc::new(Ends::default());
-        tokio::spawn(ends::watch(
-            Arc::downgrade(&ends),
-            log_file.clone(),
-            groups_file.clone(),
-        ));
+        let watched = Arc::downgrade(&ends);
+        tokio::spawn(ends::watch(watched, log_file.clone(), groups_file));
         let queue = writer::start(
-            log_file.clone(),
+            sends,
             ends.clone(),
             settings.clock.clone(),
             settings.partitions,
@@ -98,7 +94,7 @@ impl Local {
             log: Arc::new(Shared::new(log_file.clone())),
             queue,
             parts: Parts {
-                groups: Arc::new(Shared::new(groups_file)),
+                groups: Arc::new(groups),
                 locks: Arc::new(Locks::new(folder.join("members"))),
                 lanes: Arc::new(Readers::new(log_file, ends)),
                 clock: settings.clock.clone(),
@@ -116,9 +112,7 @@ impl Local {
     /// Removes a topic and its records. It is made anew on first use, as another incarnation of itself.
     pub async fn delete(&self, topic: &str) -> Result<()> {
         let topic = topic.to_owned();
-        self.log
-            .write(move |log| Box::pin(async move { Ok(delete(log, &topic).await?) }))
-            .await
+        self.log.write(move |log| Ok(delete(log, &topic)?)).await
     }
 
     async fn make(&self, topics: Vec<String>) -> Result<()> {
@@ -133,41 +127,37 @@ impl Local {
         let partitions = self.settings.partitions;
         self.log
             .write(move |log| {
-                Box::pin(async move {
-                    let seq = next_seq(log).await?;
-                    for topic in &missing {
-                        writer::make(log, topic, partitions, seq).await?;
-                    }
-                    Ok(())
-                })
+                let seq = next_seq(log)?;
+                for topic in &missing {
+                    writer::make(log, topic, partitions, seq)?;
+                }
+                Ok(())
             })
             .await
     }
 }
 
-async fn next_seq(log: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("UPDATE state SET seq = seq + 1 RETURNING seq")
-        .fetch_one(log)
-        .await
+/// Counts a writing transaction.
+fn next_seq(log: &Connection) -> rusqlite::Result<i64> {
+    log.prepare_cached("UPDATE state SET seq = seq + 1 RETURNING seq")?
+        .query_row([], |row| row.get(0))
 }
 
-async fn delete(log: &mut SqliteConnection, topic: &str) -> sqlx::Result<()> {
-    next_seq(log).await?;
+fn delete(log: &Connection, topic: &str) -> rusqlite::Result<()> {
+    next_seq(log)?;
     for sql in [
         "DELETE FROM records WHERE partition IN (SELECT p.id FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ?)",
         "DELETE FROM partitions WHERE topic IN (SELECT id FROM topics WHERE name = ?)",
         "DELETE FROM topics WHERE name = ?",
     ] {
-        sqlx::query(sql).bind(topic).execute(&mut *log).await?;
+        log.execute(sql, [topic])?;
     }
-    sqlx::query("UPDATE state SET shape = shape + 1")
-        .execute(log)
-        .await?;
+    log.execute("UPDATE state SET shape = shape + 1", [])?;
     Ok(())
 }
 
 /// Removes the oldest records of a partition up to the first that stays.
-async fn trim(log: &mut SqliteConnection, topic: &str, before: &Before) -> Result<u64, Failed> {
+fn trim(log: &Connection, topic: &str, before: &Before) -> Result<u64, Failed> {
     let (time, offset) = match before {
         Before::Time(time) => (Some(time.as_microsecond()), None),
         Before::Position(position) => {
@@ -175,42 +165,27 @@ async fn trim(log: &mut SqliteConnection, topic: &str, before: &Before) -> Resul
             (None, Some(i64::try_from(offset).unwrap_or(i64::MAX)))
         }
     };
-    let partitions = sqlx::query(
+    let mut statement = log.prepare_cached(
         "SELECT p.id, p.first, p.next FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ?",
-    )
-    .bind(topic)
-    .fetch_all(&mut *log)
-    .await?;
+    )?;
+    let partitions = statement.query_map([topic], |row| row.try_into())?;
+    let partitions: Vec<(i64, i64, i64)> = partitions.collect::<rusqlite::Result<_>>()?;
     let mut removed = 0;
-    for row in partitions {
-        let (id, first, next): (i64, i64, i64) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let young: Option<i64> =
-            sqlx::query_scalar("SELECT min(offset) FROM records WHERE partition = ? AND (timestamp >= ? OR offset >= ?)")
-                .bind(id)
-                .bind(time)
-                .bind(offset)
-                .fetch_one(&mut *log)
-                .await?;
+    for (id, first, next) in partitions {
+        let young: Option<i64> = log
+            .prepare_cached("SELECT min(offset) FROM records WHERE partition = ? AND (timestamp >= ? OR offset >= ?)")?
+            .query_row((id, time, offset), |row| row.get(0))?;
         let first_kept = young.unwrap_or(next);
         if first_kept <= first {
             continue;
         }
-        sqlx::query(
+        log.prepare_cached(
             "UPDATE partitions SET first = ?, trimmed = max(ifnull(trimmed, -9223372036854775808), (SELECT max(timestamp) FROM records WHERE partition = ? AND offset < ?)) WHERE id = ?",
-        )
-        .bind(first_kept)
-        .bind(id)
-        .bind(first_kept)
-        .bind(id)
-        .execute(&mut *log)
-        .await?;
-        let deleted = sqlx::query("DELETE FROM records WHERE partition = ? AND offset < ?")
-            .bind(id)
-            .bind(first_kept)
-            .execute(&mut *log)
-            .await?;
-        removed += deleted.rows_affected();
+        )?
+        .execute((first_kept, id, first_kept, id))?;
+        removed += log
+            .prepare_cached("DELETE FROM records WHERE partition = ? AND offset < ?")?
+            .execute((id, first_kept))? as u64;
     }
     Ok(removed)
 }
@@ -273,7 +248,7 @@ impl Backend for Local {
             let saved = self
                 .parts
                 .groups
-                .write(move |table| Box::pin(async move { table::saved(table, &group).await }))
+                .write(move |table| table::saved(table, &group))
                 .await?;
             Ok(saved
                 .into_iter()
@@ -298,10 +273,6 @@ impl Backend for Local {
 
     fn trim(&self, topic: &str, before: &Before) -> BoxFuture<'_, Result<u64>> {
         let (topic, before) = (topic.to_owned(), before.clone());
-        Box::pin(async move {
-            self.log
-                .write(move |log| Box::pin(async move { trim(log, &topic, &before).await }))
-                .await
-        })
+        Box::pin(async move { self.log.write(move |log| trim(log, &topic, &before)).await })
     }
 }

@@ -1,19 +1,17 @@
 //! How the local log is read: what its topics hold, and the records of a lane.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, SqliteConnection};
-use tokio::sync::watch;
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::{Semaphore, watch};
 
 use super::ends::{End, Ends};
 use super::schema::Batch;
-use crate::db::{File, Identity};
+use crate::db::{File, Identity, blocking};
 use crate::lease::LogLane;
 use crate::lease::member::Lanes;
 use crate::offsets::{Offsets, Place, no_such_lane};
@@ -22,7 +20,7 @@ use crate::source::{Budget, Fetch, Fetched, Gap, GapKind, LaneExtent, LaneReader
 use crate::{Error, Result};
 
 /// Connections that read. More of them do not read faster from one disk.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 
 /// Reading waits only while a log is being recovered after a crash.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Readers {
     file: Arc<File>,
     pub ends: Arc<Ends>,
-    open: Mutex<Option<(SqlitePool, Identity)>>,
+    open: Mutex<Option<Arc<Pool>>>,
+}
+
+/// Connections to one file, whatever the path names meanwhile.
+struct Pool {
+    file: Arc<File>,
+    identity: Identity,
+    turns: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 /// A partition's row.
@@ -39,6 +45,121 @@ struct Partition {
     id: i64,
     incarnation: String,
     offsets: Offsets,
+}
+
+impl Pool {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle
+            .lock()
+            .expect("nothing panics while it holds the connections")
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let open = || {
+            let connection = self.file.open(PATIENCE)?;
+            connection.execute_batch("PRAGMA query_only = on")?;
+            Ok::<_, rusqlite::Error>(connection)
+        };
+        let connection = open().map_err(|error| self.file.explain(error, "reading"))?;
+        match self.file.identity() == Some(self.identity) {
+            true => Ok(connection),
+            false => Err(Error::unavailable(format!(
+                "{} was deleted while it was opened",
+                self.file.path.display()
+            ))),
+        }
+    }
+
+    /// Runs `work` on a connection, in its turn.
+    async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.expect("nobody closes the semaphore");
+        let pool = self.clone();
+        blocking(move || {
+            let idle = pool.idle().pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => pool.connect()?,
+            };
+            // One that failed is dropped: the next is opened anew.
+            let value = work(&connection).map_err(|error| pool.file.explain(error, "reading"))?;
+            pool.idle().push(connection);
+            drop(turn);
+            Ok(value)
+        })
+        .await?
+    }
+
+    /// The partition under this name now.
+    async fn partition(self: &Arc<Self>, lane: &LaneId) -> Result<Option<Partition>> {
+        let Ok(number) = lane.shard().parse::<i64>() else {
+            return Ok(None);
+        };
+        let lane = lane.clone();
+        self.read(move |log| {
+            let mut statement = log.prepare_cached(
+                "SELECT p.id, t.incarnation, p.first, p.next, p.trimmed FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? AND p.number = ?",
+            )?;
+            let partition = statement.query_row((lane.topic(), number), |row| {
+                let trimmed: Option<i64> = row.get(4)?;
+                Ok(Partition {
+                    id: row.get(0)?,
+                    incarnation: row.get(1)?,
+                    offsets: Offsets {
+                        first: row.get::<_, i64>(2)?.cast_unsigned(),
+                        next: row.get::<_, i64>(3)?.cast_unsigned(),
+                        trimmed: trimmed.and_then(|time| Timestamp::from_microsecond(time).ok()),
+                    },
+                })
+            });
+            partition.optional()
+        })
+        .await
+    }
+
+    /// The offset of the partition's first record that is not older.
+    async fn first_at(self: &Arc<Self>, partition: i64, time: Timestamp) -> Result<Option<u64>> {
+        self.read(move |log| {
+            let offset: Option<i64> = log
+                .prepare_cached(
+                    "SELECT min(offset) FROM records WHERE partition = ? AND timestamp >= ?",
+                )?
+                .query_row((partition, time.as_microsecond()), |row| row.get(0))?;
+            Ok(offset.map(i64::cast_unsigned))
+        })
+        .await
+    }
+
+    /// Reads rows from an offset on, up to the budget. Whether there were no more.
+    async fn records(
+        self: &Arc<Self>,
+        partition: i64,
+        next: u64,
+        budget: Budget,
+    ) -> Result<(Batch, bool)> {
+        self.read(move |log| {
+            let limit = i64::try_from(budget.records).unwrap_or(i64::MAX);
+            let mut statement = log.prepare_cached(
+                "SELECT offset, timestamp, key, headers, value FROM records WHERE partition = ? AND offset >= ? ORDER BY offset LIMIT ?",
+            )?;
+            let mut rows = statement.query((partition, next.cast_signed(), limit))?;
+            let mut batch = Batch::default();
+            while let Some(row) = rows.next()? {
+                batch.push(row)?;
+                if batch.bytes() > budget.bytes && batch.len() > 1 {
+                    batch.pop();
+                    return Ok((batch, false));
+                }
+            }
+            let is_all = batch.len() < budget.records;
+            Ok((batch, is_all))
+        })
+        .await
+    }
 }
 
 impl Readers {
@@ -51,172 +172,119 @@ impl Readers {
     }
 
     /// `None` where there is no file.
-    fn pool(&self) -> Option<(SqlitePool, Identity)> {
+    fn pool(&self) -> Option<Arc<Pool>> {
         let current = self.file.identity()?;
         let mut open = self
             .open
             .lock()
             .expect("nothing panics while it holds the pool");
-        if let Some((pool, opened)) = &*open
-            && *opened == current
-        {
-            return Some((pool.clone(), current));
-        }
-        let options = self
-            .file
-            .options()
-            .busy_timeout(PATIENCE)
-            .pragma("query_only", "on");
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(PATIENCE)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        *open = Some((pool.clone(), current));
-        Some((pool, current))
-    }
-
-    fn explain(&self, error: sqlx::Error) -> Error {
-        self.file.explain(error, "reading")
+        let kept = open.take().filter(|pool| pool.identity == current);
+        let pool = kept.unwrap_or_else(|| {
+            Arc::new(Pool {
+                file: self.file.clone(),
+                identity: current,
+                turns: Arc::new(Semaphore::new(READERS)),
+                idle: Mutex::default(),
+            })
+        });
+        Some(open.insert(pool).clone())
     }
 
     pub(super) async fn cluster(&self) -> Result<String> {
-        let Some((pool, _)) = self.pool() else {
+        let Some(pool) = self.pool() else {
             return Ok(String::new());
         };
-        let found = sqlx::query_scalar("SELECT cluster FROM state")
-            .fetch_one(&pool)
-            .await;
-        found.map_err(|error| self.explain(error))
+        pool.read(|log| {
+            log.prepare_cached("SELECT cluster FROM state")?
+                .query_row([], |row| row.get(0))
+        })
+        .await
     }
 
     pub(super) async fn topics(&self) -> Result<Vec<String>> {
-        let Some((pool, _)) = self.pool() else {
+        let Some(pool) = self.pool() else {
             return Ok(Vec::new());
         };
-        let found = sqlx::query_scalar("SELECT name FROM topics ORDER BY name")
-            .fetch_all(&pool)
-            .await;
-        found.map_err(|error| self.explain(error))
+        pool.read(|log| {
+            log.prepare_cached("SELECT name FROM topics ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .await
     }
 
     /// The lanes of all topics, as groups share them out.
     pub(super) async fn log_lanes(&self) -> Result<BTreeMap<LaneId, LogLane>> {
-        let Some((pool, _)) = self.pool() else {
+        let Some(pool) = self.pool() else {
             return Ok(BTreeMap::new());
         };
-        let rows = sqlx::query(
-            "SELECT t.name, p.number, t.incarnation FROM partitions p JOIN topics t ON t.id = p.topic",
-        )
-        .fetch_all(&pool)
-        .await;
-        let lane = |row: SqliteRow| {
-            let lane = LaneId::new(
-                row.try_get::<&str, _>(0)?,
-                row.try_get::<i64, _>(1)?.to_string(),
-            );
-            let log = LogLane {
-                incarnation: row.try_get(2)?,
-                parents: Vec::new(),
-            };
-            Ok((lane, log))
-        };
-        rows.and_then(|rows| rows.into_iter().map(lane).collect())
-            .map_err(|error| self.explain(error))
+        pool.read(|log| {
+            let mut statement = log.prepare_cached(
+                "SELECT t.name, p.number, t.incarnation FROM partitions p JOIN topics t ON t.id = p.topic",
+            )?;
+            let lanes = statement.query_map([], |row| {
+                let number: i64 = row.get(1)?;
+                let lane = LaneId::new(row.get_ref(0)?.as_str()?, number.to_string());
+                let log = LogLane {
+                    incarnation: row.get(2)?,
+                    parents: Vec::new(),
+                };
+                Ok((lane, log))
+            })?;
+            lanes.collect()
+        })
+        .await
     }
 
     pub(super) async fn extents(&self, topic: &str) -> Result<Vec<LaneExtent>> {
-        let Some((pool, _)) = self.pool() else {
+        let Some(pool) = self.pool() else {
             return Ok(Vec::new());
         };
-        let rows = sqlx::query(
-            "SELECT p.number, t.incarnation, p.first, p.next, (SELECT r.timestamp FROM records r WHERE r.partition = p.id AND r.offset = p.first),
-                 (SELECT cluster FROM state)
-             FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? ORDER BY p.number",
-        )
-        .bind(topic)
-        .fetch_all(&pool)
-        .await;
-        let extent = |row: SqliteRow| {
-            let offsets = Offsets {
-                first: row.try_get::<i64, _>(2)?.cast_unsigned(),
-                next: row.try_get::<i64, _>(3)?.cast_unsigned(),
-                trimmed: None,
-            };
-            let gap = offsets.gap(GapKind::Expired, None);
-            let oldest: Option<i64> = row.try_get(4)?;
-            Ok(LaneExtent {
-                lane: LaneId::new(topic, row.try_get::<i64, _>(0)?.to_string()),
-                cluster: row.try_get(5)?,
-                incarnation: row.try_get(1)?,
-                first: gap.first,
-                last: gap.last,
-                oldest: oldest.and_then(|oldest| Timestamp::from_microsecond(oldest).ok()),
-                count: Some(offsets.next - offsets.first),
-            })
-        };
-        rows.and_then(|rows| rows.into_iter().map(extent).collect())
-            .map_err(|error| self.explain(error))
-    }
-
-    /// The partition under this name now.
-    async fn partition(&self, pool: &SqlitePool, lane: &LaneId) -> Result<Option<Partition>> {
-        let Ok(number) = lane.shard().parse::<i64>() else {
-            return Ok(None);
-        };
-        let row = sqlx::query(
-            "SELECT p.id, t.incarnation, p.first, p.next, p.trimmed FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? AND p.number = ?",
-        )
-        .bind(lane.topic())
-        .bind(number)
-        .fetch_optional(pool)
+        let topic = topic.to_owned();
+        pool.read(move |log| {
+            let mut statement = log.prepare_cached(
+                "SELECT p.number, t.incarnation, p.first, p.next, (SELECT r.timestamp FROM records r WHERE r.partition = p.id AND r.offset = p.first),
+                     (SELECT cluster FROM state)
+                 FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? ORDER BY p.number",
+            )?;
+            let extents = statement.query_map([&topic], |row| {
+                let offsets = Offsets {
+                    first: row.get::<_, i64>(2)?.cast_unsigned(),
+                    next: row.get::<_, i64>(3)?.cast_unsigned(),
+                    trimmed: None,
+                };
+                let gap = offsets.gap(GapKind::Expired, None);
+                let oldest: Option<i64> = row.get(4)?;
+                Ok(LaneExtent {
+                    lane: LaneId::new(&topic, row.get::<_, i64>(0)?.to_string()),
+                    cluster: row.get(5)?,
+                    incarnation: row.get(1)?,
+                    first: gap.first,
+                    last: gap.last,
+                    oldest: oldest.and_then(|oldest| Timestamp::from_microsecond(oldest).ok()),
+                    count: Some(offsets.next - offsets.first),
+                })
+            })?;
+            extents.collect()
+        })
         .await
-        .map_err(|error| self.explain(error))?;
-        let partition = |row: SqliteRow| {
-            let trimmed: Option<i64> = row.try_get(4)?;
-            Ok(Partition {
-                id: row.try_get(0)?,
-                incarnation: row.try_get(1)?,
-                offsets: Offsets {
-                    first: row.try_get::<i64, _>(2)?.cast_unsigned(),
-                    next: row.try_get::<i64, _>(3)?.cast_unsigned(),
-                    trimmed: trimmed.and_then(|time| Timestamp::from_microsecond(time).ok()),
-                },
-            })
-        };
-        row.map(partition)
-            .transpose()
-            .map_err(|error| self.explain(error))
     }
 
     pub(super) async fn resolve(&self, lane: &LaneId, start: &Start) -> Result<Cursor> {
-        let (pool, _) = self.pool().ok_or_else(|| no_such_lane(lane))?;
-        let partition = self
-            .partition(&pool, lane)
+        let pool = self.pool().ok_or_else(|| no_such_lane(lane))?;
+        let partition = pool
+            .partition(lane)
             .await?
             .ok_or_else(|| no_such_lane(lane))?;
         Ok(match start {
             Start::Earliest => Offsets::behind(partition.offsets.first),
             Start::Latest => Offsets::behind(partition.offsets.next),
-            Start::At(time) => match self.first_at(&pool, partition.id, *time).await? {
+            Start::At(time) => match pool.first_at(partition.id, *time).await? {
                 Some(offset) => Offsets::behind(offset),
                 None => Cursor::At(*time),
             },
             Start::After(position) => Cursor::After(position.clone()),
         })
-    }
-
-    async fn first_at(&self, pool: &SqlitePool, id: i64, time: Timestamp) -> Result<Option<u64>> {
-        let found: sqlx::Result<Option<i64>> = sqlx::query_scalar(
-            "SELECT min(offset) FROM records WHERE partition = ? AND timestamp >= ?",
-        )
-        .bind(id)
-        .bind(time.as_microsecond())
-        .fetch_one(pool)
-        .await;
-        found
-            .map(|offset| offset.map(i64::cast_unsigned))
-            .map_err(|error| self.explain(error))
     }
 
     /// Opens a lane; `incarnation` is the one that it was assigned with, if it was.
@@ -228,10 +296,10 @@ impl Readers {
     ) -> Result<Opened> {
         // Subscribed before the look, so that what is written meanwhile is not missed.
         let end = self.ends.subscribe(lane);
-        let Some((pool, identity)) = self.pool() else {
+        let Some(pool) = self.pool() else {
             return Ok(Opened::OutOfRange(deleted()));
         };
-        let Some(partition) = self.partition(&pool, lane).await? else {
+        let Some(partition) = pool.partition(lane).await? else {
             return Ok(Opened::OutOfRange(deleted()));
         };
         let offsets = partition.offsets;
@@ -240,8 +308,8 @@ impl Readers {
         }
         let next = match offsets.place(cursor)? {
             Place::Offset(offset) => offset,
-            Place::Time(time) => self
-                .first_at(&pool, partition.id, time)
+            Place::Time(time) => pool
+                .first_at(partition.id, time)
                 .await?
                 .unwrap_or(offsets.next),
             Place::Outside(gap) => return Ok(Opened::OutOfRange(gap)),
@@ -249,7 +317,6 @@ impl Readers {
         Ok(Opened::Reader(Box::new(LocalReader {
             readers: self.clone(),
             pool,
-            identity,
             lane: lane.clone(),
             partition: partition.id,
             next,
@@ -309,8 +376,7 @@ fn deleted() -> Gap {
 
 struct LocalReader {
     readers: Arc<Readers>,
-    pool: SqlitePool,
-    identity: Identity,
+    pool: Arc<Pool>,
     lane: LaneId,
     partition: i64,
     /// The offset to read next.
@@ -322,13 +388,13 @@ struct LocalReader {
 impl LocalReader {
     /// What happened to a lane whose records are not where they should be; `None` where nothing did.
     async fn gap(&self) -> Result<Option<Gap>> {
-        let Some((pool, identity)) = self.readers.pool() else {
+        let Some(pool) = self.readers.pool() else {
             return Ok(Some(deleted()));
         };
-        let Some(found) = self.readers.partition(&pool, &self.lane).await? else {
+        let Some(found) = pool.partition(&self.lane).await? else {
             return Ok(Some(deleted()));
         };
-        if identity != self.identity || found.id != self.partition {
+        if pool.identity != self.pool.identity || found.id != self.partition {
             return Ok(Some(found.offsets.gap(GapKind::Recreated, None)));
         }
         Ok(match found.offsets.place(&Offsets::behind(self.next))? {
@@ -336,44 +402,17 @@ impl LocalReader {
             Place::Offset(_) | Place::Time(_) => None,
         })
     }
-
-    /// Reads rows up to the budget. Whether there were no more.
-    async fn read(&self, budget: Budget) -> sqlx::Result<(Batch, bool)> {
-        let mut connection = self.pool.acquire().await?;
-        let connection: &mut SqliteConnection = &mut connection;
-        let limit = i64::try_from(budget.records).unwrap_or(i64::MAX);
-        let mut rows = sqlx::query(
-            "SELECT offset, timestamp, key, headers, value FROM records WHERE partition = ? AND offset >= ? ORDER BY offset LIMIT ?",
-        )
-        .bind(self.partition)
-        .bind(self.next.cast_signed())
-        .bind(limit)
-        .fetch(connection);
-        let mut batch = Batch::default();
-        while let Some(row) = rows.try_next().await? {
-            batch.push(&row)?;
-            if batch.bytes() > budget.bytes && batch.len() > 1 {
-                batch.pop();
-                return Ok((batch, false));
-            }
-        }
-        let is_all = batch.len() < budget.records;
-        Ok((batch, is_all))
-    }
 }
 
 impl LaneReader for LocalReader {
     fn fetch(&mut self, budget: Budget) -> BoxFuture<'_, Result<Fetched>> {
         Box::pin(async move {
-            if self.readers.file.identity() != Some(self.identity)
+            if self.readers.file.identity() != Some(self.pool.identity)
                 && let Some(gap) = self.gap().await?
             {
                 return Ok(Fetched::OutOfRange(gap));
             }
-            let (batch, is_all) = self
-                .read(budget)
-                .await
-                .map_err(|error| self.readers.explain(error))?;
+            let (batch, is_all) = self.pool.records(self.partition, self.next, budget).await?;
             // Offsets have no holes: what does not begin where it should was trimmed, truncated or deleted.
             if batch.first() != Some(self.next)
                 && let Some(gap) = self.gap().await?

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
+use rusqlite::Row;
 
 use crate::db::File;
 use crate::lease::table;
@@ -22,7 +21,7 @@ pub(super) fn log_file(folder: &Path) -> File {
     File {
         path: folder.join("log.db"),
         application: 0x6c6f_6770,
-        synchronous: SqliteSynchronous::Full,
+        synchronous: "FULL",
         migrations: &["
             CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), cluster TEXT NOT NULL, seq INTEGER NOT NULL, shape INTEGER NOT NULL) STRICT;
             INSERT INTO state VALUES (0, lower(hex(randomblob(16))), 0, 0);
@@ -63,7 +62,7 @@ pub(super) fn groups_file(folder: &Path) -> File {
     File {
         path: folder.join("groups.db"),
         application: 0x6c6f_6767,
-        synchronous: SqliteSynchronous::Normal,
+        synchronous: "NORMAL",
         migrations: &[table::SCHEMA, table::STUCK],
     }
 }
@@ -138,9 +137,9 @@ impl Batch {
     }
 
     /// Columns: offset, timestamp, key, headers, value.
-    pub(super) fn push(&mut self, row: &SqliteRow) -> sqlx::Result<()> {
-        let mut part = |column: usize| -> sqlx::Result<Option<Range<usize>>> {
-            let Some(bytes) = row.try_get::<Option<&[u8]>, _>(column)? else {
+    pub(super) fn push(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let mut part = |column: usize| -> rusqlite::Result<Option<Range<usize>>> {
+            let Some(bytes) = row.get_ref(column)?.as_blob_or_null()? else {
                 return Ok(None);
             };
             let start = self.arena.len();
@@ -149,8 +148,8 @@ impl Batch {
         };
         let (key, headers, value) = (part(2)?, part(3)?, part(4)?);
         self.rows.push(Parts {
-            offset: row.try_get::<i64, _>(0)?.cast_unsigned(),
-            timestamp: row.try_get(1)?,
+            offset: row.get::<_, i64>(0)?.cast_unsigned(),
+            timestamp: row.get(1)?,
             key,
             headers,
             value,

@@ -1,18 +1,19 @@
 //! How records get into the local log: one task writes for the whole process, a transaction for all that queued meanwhile.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension, Statement, ToSql};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ends::{End, Ends};
+use super::next_seq;
 use super::schema::pack;
 use crate::clock::Clock;
-use crate::db::{File, NotCommitted, Writer};
+use crate::db::{NotCommitted, Shared};
 use crate::record::{Header, LaneId};
 use crate::sink::{NewRecord, SendError, Sent, Sink};
 use crate::{Error, Result, partition};
@@ -36,10 +37,15 @@ const CHUNK: usize = 64;
 type Results = Vec<Result<Sent, SendError>>;
 
 struct Request {
-    topic: Arc<str>,
-    records: Vec<NewRecord>,
+    unwritten: Unwritten,
     bytes: usize,
     answer: oneshot::Sender<Results>,
+}
+
+/// What one call sends.
+struct Unwritten {
+    topic: Arc<str>,
+    records: Vec<NewRecord>,
 }
 
 /// The queue in front of the writing task.
@@ -58,11 +64,11 @@ struct Queued {
 }
 
 /// Starts the task. It ends once every queue is dropped and what they held is written.
-pub(super) fn start(file: Arc<File>, ends: Arc<Ends>, clock: Clock, partitions: u32) -> Queue {
+pub(super) fn start(log: Shared, ends: Arc<Ends>, clock: Clock, partitions: u32) -> Queue {
     let (requests, receiver) = mpsc::unbounded_channel();
     let queued = Arc::new(Queued::default());
     let appender = Appender {
-        writer: Writer::new(file),
+        log,
         ends,
         clock,
         partitions,
@@ -78,13 +84,13 @@ async fn run(
     queued: Arc<Queued>,
 ) {
     while let Some(first) = receiver.recv().await {
-        let (mut records, mut bytes) = (first.records.len(), first.bytes);
+        let (mut records, mut bytes) = (first.unwritten.records.len(), first.bytes);
         let mut batch = vec![first];
         while records < BATCH_RECORDS
             && bytes < BATCH_BYTES
             && let Ok(request) = receiver.try_recv()
         {
-            records += request.records.len();
+            records += request.unwritten.records.len();
             bytes += request.bytes;
             batch.push(request);
         }
@@ -96,7 +102,7 @@ async fn run(
 }
 
 struct Appender {
-    writer: Writer,
+    log: Shared,
     ends: Arc<Ends>,
     clock: Clock,
     /// Of a topic that is made on first use.
@@ -121,68 +127,51 @@ struct Placed<'r> {
     record: &'r NewRecord,
 }
 
+/// What a transaction wrote.
+struct Appended {
+    /// The places of each send's records.
+    sent: Vec<Vec<Sent>>,
+    ends: Vec<(LaneId, End)>,
+    turn: usize,
+}
+
 impl Appender {
     async fn write(&mut self, batch: Vec<Request>) {
-        let outcome = self.try_write(&batch).await;
-        let mut placed = match outcome {
-            Ok(placed) => placed.into_iter(),
-            Err(error) => {
-                for request in batch {
-                    let results = request
-                        .records
-                        .iter()
-                        .map(|_| Err(repeat(&error)))
-                        .collect();
-                    // Nobody waits for it: the answer is not missed.
-                    let _ = request.answer.send(results);
-                }
-                return;
-            }
-        };
-        for request in batch {
-            let results = placed
-                .next()
-                .unwrap_or_default()
-                .into_iter()
-                .map(Ok)
-                .collect();
-            let _ = request.answer.send(results);
+        let (sends, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|request| {
+                let count = request.unwritten.records.len();
+                (request.unwritten, (request.answer, count))
+            })
+            .unzip();
+        let outcome = self.try_write(sends).await;
+        let mut placed = outcome.map(Vec::into_iter);
+        for (answer, count) in answers {
+            let results = match &mut placed {
+                Ok(placed) => placed
+                    .next()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(Ok)
+                    .collect(),
+                Err(failure) => (0..count).map(|_| Err(repeat(failure))).collect(),
+            };
+            // Nobody waits for it: the answer is not missed.
+            let _ = answer.send(results);
         }
     }
 
-    async fn try_write(&mut self, batch: &[Request]) -> Result<Vec<Vec<Sent>>, NotCommitted> {
-        let now = self.clock.now();
-        let connection = self.writer.begin().await.map_err(NotCommitted::Undone)?;
-        let mut topics = HashMap::new();
-        let appended = append(
-            connection,
-            batch,
-            &mut topics,
-            self.partitions,
-            &mut self.turn,
-            now,
-        );
-        let sent = match appended.await {
-            Ok(sent) => sent,
-            Err(error) => {
-                let error = self.writer.file.explain(error, "writing to");
-                self.writer.rollback().await;
-                return Err(NotCommitted::Undone(error));
-            }
-        };
-        self.writer.commit().await?;
-        for partition in topics
-            .into_values()
-            .flatten()
-            .filter(|partition| partition.is_changed)
-        {
-            let end = End {
-                partition: partition.id,
-                next: partition.next,
-            };
-            self.ends.publish(&partition.lane, end);
+    async fn try_write(&mut self, sends: Vec<Unwritten>) -> Result<Vec<Vec<Sent>>, NotCommitted> {
+        let (partitions, turn, now) = (self.partitions, self.turn, self.clock.now());
+        let appended = self
+            .log
+            .transact(move |log| Ok(append(log, &sends, partitions, turn, now)?))
+            .await?;
+        self.turn = appended.turn;
+        for (lane, end) in &appended.ends {
+            self.ends.publish(lane, *end);
         }
-        Ok(sent)
+        Ok(appended.sent)
     }
 }
 
@@ -198,34 +187,29 @@ fn repeat(failure: &NotCommitted) -> SendError {
     }
 }
 
-async fn append(
-    connection: &mut SqliteConnection,
-    batch: &[Request],
-    topics: &mut HashMap<Arc<str>, Vec<Partition>>,
+fn append(
+    log: &Connection,
+    sends: &[Unwritten],
     partitions: u32,
-    turn: &mut usize,
+    mut turn: usize,
     now: Timestamp,
-) -> sqlx::Result<Vec<Vec<Sent>>> {
-    let seq: i64 = sqlx::query_scalar("UPDATE state SET seq = seq + 1 RETURNING seq")
-        .fetch_one(&mut *connection)
-        .await?;
+) -> rusqlite::Result<Appended> {
+    let seq = next_seq(log)?;
+    let mut topics = HashMap::new();
     let mut rows = Vec::new();
-    let mut sent = Vec::with_capacity(batch.len());
-    for request in batch {
-        if !topics.contains_key(&request.topic) {
-            let found = find_or_make(connection, &request.topic, partitions, seq).await?;
-            topics.insert(request.topic.clone(), found);
+    let mut sent = Vec::with_capacity(sends.len());
+    for Unwritten { topic, records } in sends {
+        if !topics.contains_key(topic) {
+            topics.insert(topic.clone(), find_or_make(log, topic, partitions, seq)?);
         }
-        let lanes = topics
-            .get_mut(&request.topic)
-            .expect("it was found or made above");
-        let mut places = Vec::with_capacity(request.records.len());
-        for record in &request.records {
+        let lanes = topics.get_mut(topic).expect("it was found or made above");
+        let mut places = Vec::with_capacity(records.len());
+        for record in records {
             let index = match &record.key {
                 Some(key) => partition::hash(key) as usize % lanes.len(),
                 None => {
-                    *turn = turn.wrapping_add(1);
-                    *turn % lanes.len()
+                    turn = turn.wrapping_add(1);
+                    turn % lanes.len()
                 }
             };
             let partition = &mut lanes[index];
@@ -244,104 +228,103 @@ async fn append(
         }
         sent.push(places);
     }
-    insert(connection, &rows).await?;
-    for partition in topics
-        .values()
+    insert(log, &rows)?;
+    let mut ends = Vec::new();
+    let mut statement =
+        log.prepare_cached("UPDATE partitions SET next = ?, seq = ? WHERE id = ?")?;
+    for Partition { id, lane, next, .. } in topics
+        .into_values()
         .flatten()
         .filter(|partition| partition.is_changed)
     {
-        sqlx::query("UPDATE partitions SET next = ?, seq = ? WHERE id = ?")
-            .bind(partition.next.cast_signed())
-            .bind(seq)
-            .bind(partition.id)
-            .execute(&mut *connection)
-            .await?;
+        statement.execute((next.cast_signed(), seq, id))?;
+        let partition = id;
+        ends.push((lane, End { partition, next }));
     }
-    Ok(sent)
+    Ok(Appended { sent, ends, turn })
 }
 
-async fn insert(connection: &mut SqliteConnection, rows: &[Placed<'_>]) -> sqlx::Result<()> {
-    for chunk in rows.chunks(CHUNK) {
-        // Two shapes of statement alone, the full chunk's and the single row's, so that both stay prepared.
-        let groups = match chunk.len() {
-            CHUNK => chunk.chunks(CHUNK),
-            _ => chunk.chunks(1),
-        };
-        for group in groups {
-            let values = vec!["(?, ?, ?, ?, ?, ?)"; group.len()].join(", ");
-            let sql = format!(
-                "INSERT INTO records (partition, offset, timestamp, key, headers, value) VALUES {values}"
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for row in group {
-                query = query
-                    .bind(row.partition)
-                    .bind(row.offset.cast_signed())
-                    .bind(row.timestamp.as_microsecond())
-                    .bind(row.record.key.as_deref())
-                    .bind(pack(&row.record.headers))
-                    .bind(row.record.value.as_deref());
-            }
-            query.execute(&mut *connection).await?;
+/// Inserts rows with two shapes of statement alone, the full chunk's and the single row's, so that both stay prepared.
+fn insert(log: &Connection, rows: &[Placed<'_>]) -> rusqlite::Result<()> {
+    static SQL: LazyLock<[String; 2]> = LazyLock::new(|| {
+        [CHUNK, 1].map(|rows| {
+            let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+            format!("INSERT INTO records (partition, offset, timestamp, key, headers, value) VALUES {values}")
+        })
+    });
+    let [many, one] = &*SQL;
+    let (chunks, rest) = rows.as_chunks::<CHUNK>();
+    if !chunks.is_empty() {
+        let mut statement = log.prepare_cached(many)?;
+        for chunk in chunks {
+            insert_with(&mut statement, chunk)?;
         }
+    }
+    let mut statement = log.prepare_cached(one)?;
+    for row in rest {
+        insert_with(&mut statement, std::slice::from_ref(row))?;
     }
     Ok(())
 }
 
+fn insert_with(statement: &mut Statement<'_>, rows: &[Placed<'_>]) -> rusqlite::Result<()> {
+    let mut index = 0;
+    let mut bind = |value: &dyn ToSql| {
+        index += 1;
+        statement.raw_bind_parameter(index, value)
+    };
+    for row in rows {
+        bind(&row.partition)?;
+        bind(&row.offset.cast_signed())?;
+        bind(&row.timestamp.as_microsecond())?;
+        bind(&row.record.key.as_deref())?;
+        bind(&pack(&row.record.headers))?;
+        bind(&row.record.value.as_deref())?;
+    }
+    statement.raw_execute().map(drop)
+}
+
 /// The partitions of a topic, which is made where it is missing.
-async fn find_or_make(
-    connection: &mut SqliteConnection,
+fn find_or_make(
+    log: &Connection,
     topic: &str,
     partitions: u32,
     seq: i64,
-) -> sqlx::Result<Vec<Partition>> {
-    make(connection, topic, partitions, seq).await?;
-    let rows = sqlx::query(
+) -> rusqlite::Result<Vec<Partition>> {
+    make(log, topic, partitions, seq)?;
+    let mut statement = log.prepare_cached(
         "SELECT p.id, p.number, p.next FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? ORDER BY p.number",
-    )
-    .bind(topic)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Partition {
-                id: row.try_get(0)?,
-                lane: LaneId::new(topic, row.try_get::<i64, _>(1)?.to_string()),
-                next: row.try_get::<i64, _>(2)?.cast_unsigned(),
-                is_changed: false,
-            })
+    )?;
+    let found = statement.query_map([topic], |row| {
+        Ok(Partition {
+            id: row.get(0)?,
+            lane: LaneId::new(topic, row.get::<_, i64>(1)?.to_string()),
+            next: row.get::<_, i64>(2)?.cast_unsigned(),
+            is_changed: false,
         })
-        .collect()
+    })?;
+    found.collect()
 }
 
 /// Makes a topic where it is missing, within a transaction that raised `seq`.
-pub(super) async fn make(
-    connection: &mut SqliteConnection,
+pub(super) fn make(
+    log: &Connection,
     topic: &str,
     partitions: u32,
     seq: i64,
-) -> sqlx::Result<()> {
-    let id: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO topics (name, incarnation) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id",
-    )
-    .bind(topic)
-    .bind(uuid::Uuid::new_v4().to_string())
-    .fetch_optional(&mut *connection)
-    .await?;
+) -> rusqlite::Result<()> {
+    let id: Option<i64> = log
+        .prepare_cached("INSERT INTO topics (name, incarnation) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id")?
+        .query_row((topic, uuid::Uuid::new_v4().to_string()), |row| row.get(0))
+        .optional()?;
     let Some(id) = id else {
         return Ok(());
     };
     for number in 0..partitions {
-        sqlx::query("INSERT INTO partitions (topic, number, seq) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(number)
-            .bind(seq)
-            .execute(&mut *connection)
-            .await?;
+        log.prepare_cached("INSERT INTO partitions (topic, number, seq) VALUES (?, ?, ?)")?
+            .execute((id, number, seq))?;
     }
-    sqlx::query("UPDATE state SET shape = shape + 1")
-        .execute(connection)
-        .await?;
+    log.execute("UPDATE state SET shape = shape + 1", [])?;
     Ok(())
 }
 
@@ -393,8 +376,10 @@ impl Sink for LocalSink {
         }
         let (answer, results) = oneshot::channel();
         let request = Request {
-            topic: self.topic.clone(),
-            records,
+            unwritten: Unwritten {
+                topic: self.topic.clone(),
+                records,
+            },
             bytes,
             answer,
         };
@@ -454,18 +439,16 @@ mod tests {
     use super::super::schema;
     use super::*;
 
-    fn request(topic: &str, records: usize, size: usize) -> Request {
+    fn unwritten(topic: &str, records: usize, size: usize) -> Unwritten {
         let record = NewRecord {
             key: Some("one".into()),
             headers: Vec::new(),
             value: Some(vec![0; size].into()),
             timestamp: None,
         };
-        Request {
+        Unwritten {
             topic: topic.into(),
             records: vec![record; records],
-            bytes: records * size,
-            answer: oneshot::channel().0,
         }
     }
 
@@ -499,33 +482,29 @@ mod tests {
     async fn a_full_disk_leaves_nothing_behind_and_no_hole() {
         let folder = tempfile::tempdir().unwrap();
         let mut appender = Appender {
-            writer: Writer::new(Arc::new(schema::log_file(folder.path()))),
+            log: Shared::new(Arc::new(schema::log_file(folder.path()))),
             ends: Arc::default(),
             clock: Clock::system(),
             partitions: 1,
             turn: 0,
         };
         let limit = async |appender: &mut Appender, pages: &'static str| {
-            let connection = appender.writer.begin().await.unwrap();
-            sqlx::raw_sql("ROLLBACK")
-                .execute(&mut *connection)
-                .await
-                .unwrap();
-            sqlx::raw_sql(pages).execute(connection).await.unwrap();
+            let limited = appender.log.transact(|log| Ok(log.execute_batch(pages)?));
+            assert!(limited.await.is_ok());
         };
         let write =
-            async |appender: &mut Appender, request: Request| -> Result<Vec<u64>, NotCommitted> {
-                let sent = appender.try_write(&[request]).await?;
+            async |appender: &mut Appender, send: Unwritten| -> Result<Vec<u64>, NotCommitted> {
+                let sent = appender.try_write(vec![send]).await?;
                 Ok(sent
                     .concat()
                     .iter()
                     .filter_map(|sent| sent.position.number())
                     .collect())
             };
-        assert!(write(&mut appender, request("a", 2, 10)).await.is_ok());
+        assert!(write(&mut appender, unwritten("a", 2, 10)).await.is_ok());
         limit(&mut appender, "PRAGMA max_page_count = 40").await;
         let Err(NotCommitted::Undone(error)) =
-            write(&mut appender, request("a", 100, 10_000)).await
+            write(&mut appender, unwritten("a", 100, 10_000)).await
         else {
             panic!("more than a full disk holds was written");
         };
@@ -535,7 +514,7 @@ mod tests {
         );
         limit(&mut appender, "PRAGMA max_page_count = 100000").await;
         assert_eq!(
-            write(&mut appender, request("a", 2, 10)).await.ok(),
+            write(&mut appender, unwritten("a", 2, 10)).await.ok(),
             Some(vec![2, 3])
         );
     }

@@ -1,7 +1,7 @@
 //! What happens to people, places and things: the consumer `nouns`.
 
 use logpipe::store::Sqlite;
-use logpipe::store::sqlite::sqlx;
+use logpipe::store::sqlite::rusqlite::params;
 use logpipe::{Consumer, Cx, Log, Result};
 
 use crate::upcasts::Decisions;
@@ -29,28 +29,22 @@ impl person::Handler<Sqlite> for People {
     }
 
     async fn v2(&self, person: person::v2::Person, cx: &mut Cx<Sqlite>) -> Result {
-        journal::write(cx).await?;
-        sqlx::query(
+        journal::write(cx)?;
+        let (uuid, email) = (person.uuid.to_string(), person.email.to_string());
+        cx.tx().execute(
             "insert into people (uuid, first_name, last_name, email) values (?, ?, ?, ?)
              on conflict (uuid) do update
              set first_name = excluded.first_name, last_name = excluded.last_name, email = excluded.email",
-        )
-        .bind(person.uuid.to_string())
-        .bind(person.first_name)
-        .bind(person.last_name)
-        .bind(person.email.to_string())
-        .execute(cx.tx())
-        .await?;
+            params![uuid, person.first_name, person.last_name, email],
+        )?;
         Ok(())
     }
 
     async fn deleted(&self, key: &[u8], cx: &mut Cx<Sqlite>) -> Result {
-        journal::write(cx).await?;
-        let uuid = String::from_utf8_lossy(key).into_owned();
-        sqlx::query("delete from people where uuid = ?")
-            .bind(uuid)
-            .execute(cx.tx())
-            .await?;
+        journal::write(cx)?;
+        let uuid = String::from_utf8_lossy(key);
+        cx.tx()
+            .execute("delete from people where uuid = ?", [uuid])?;
         Ok(())
     }
 }
@@ -60,16 +54,12 @@ struct Places;
 
 impl place::Handler<Sqlite> for Places {
     async fn v1(&self, place: place::v1::Place, cx: &mut Cx<Sqlite>) -> Result {
-        journal::write(cx).await?;
-        sqlx::query(
+        journal::write(cx)?;
+        let uuid = place.uuid.to_string();
+        cx.tx().execute(
             "insert or replace into places (uuid, name, latitude, longitude) values (?, ?, ?, ?)",
-        )
-        .bind(place.uuid.to_string())
-        .bind(place.name)
-        .bind(place.latitude)
-        .bind(place.longitude)
-        .execute(cx.tx())
-        .await?;
+            params![uuid, place.name, place.latitude, place.longitude],
+        )?;
         Ok(())
     }
 }
@@ -79,14 +69,13 @@ struct Things;
 
 impl thing::Handler<Sqlite> for Things {
     async fn v1(&self, thing: thing::v1::Thing, cx: &mut Cx<Sqlite>) -> Result {
-        journal::write(cx).await?;
-        sqlx::query("insert or replace into things (uuid, name, owner, tags) values (?, ?, ?, ?)")
-            .bind(thing.uuid.to_string())
-            .bind(thing.name)
-            .bind(thing.owner.map(|owner| owner.to_string()))
-            .bind(thing.tags.unwrap_or_default().join(" "))
-            .execute(cx.tx())
-            .await?;
+        journal::write(cx)?;
+        let owner = thing.owner.map(|owner| owner.to_string());
+        let tags = thing.tags.unwrap_or_default().join(" ");
+        cx.tx().execute(
+            "insert or replace into things (uuid, name, owner, tags) values (?, ?, ?, ?)",
+            params![thing.uuid.to_string(), thing.name, owner, tags],
+        )?;
         Ok(())
     }
 }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use logpipe::store::Sqlite;
-use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use logpipe::store::sqlite::sqlx::{self, Connection};
+use logpipe::store::sqlite::rusqlite::{Connection, TransactionBehavior, params};
 use logpipe::{Cx, Result};
 
 /// The service's tables.
@@ -32,76 +31,53 @@ pub struct Counts {
 }
 
 /// Makes the tables.
-pub async fn prepare(path: &Path) -> Result {
-    let mut connection = open(path).await?;
-    sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+pub fn prepare(path: &Path) -> Result {
+    let mut connection = Connection::open(path)?;
+    connection.execute_batch(TABLES)?;
     // The first journals did not say when a record was written.
-    let mut migration = connection.begin_with("begin immediate").await?;
-    let is_old: bool = sqlx::query_scalar(
+    let migration = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let is_old: bool = migration.query_row(
         "select not exists (select 1 from pragma_table_info('handled') where name = 'written_at')",
-    )
-    .fetch_one(&mut *migration)
-    .await?;
+        [],
+        |row| row.get(0),
+    )?;
     if is_old {
-        sqlx::raw_sql("alter table handled add column written_at text")
-            .execute(&mut *migration)
-            .await?;
+        migration.execute_batch("alter table handled add column written_at text")?;
     }
-    migration.commit().await?;
-    connection.close().await?;
+    migration.commit()?;
     Ok(())
-}
-
-async fn open(path: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true);
-    Ok(SqliteConnection::connect_with(&options).await?)
 }
 
 /// Notes that the record at hand is handled, in its transaction. A log that was lost and made anew counts its positions from
 /// the beginning again; what tells its records from those of the old one is when they were written.
-pub async fn write(cx: &mut Cx<Sqlite>) -> Result {
+pub fn write(cx: &mut Cx<Sqlite>) -> Result {
     let (lane, position) = (cx.lane().clone(), cx.position().to_string());
     let written_at = cx.timestamp().map(|time| time.to_string());
     let (message_type, version) = (cx.message_type().to_owned(), cx.version());
-    sqlx::query(
+    let (topic, shard) = (lane.topic(), lane.shard());
+    cx.tx().execute(
         "insert into handled (type, version, topic, shard, position, written_at) values (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(message_type)
-    .bind(version)
-    .bind(lane.topic())
-    .bind(lane.shard())
-    .bind(position)
-    .bind(written_at)
-    .execute(cx.tx())
-    .await?;
+        params![message_type, version, topic, shard, position, written_at],
+    )?;
     Ok(())
 }
 
 /// Counts.
-pub async fn counts(path: &Path) -> Result<Counts> {
-    let mut connection = open(path).await?;
-    let mut counts = Counts::default();
-    (counts.handled, counts.again) = sqlx::query_as(
-        "select count(*),
-             count(*) - count(distinct topic || '/' || shard || '/' || position || '/' || coalesce(written_at, ''))
-         from handled",
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    (counts.parked,) = sqlx::query_as("select count(*) from logpipe_parked")
-        .fetch_one(&mut connection)
-        .await?;
-    for (rows, table) in counts
-        .rows
-        .iter_mut()
-        .zip(["people", "places", "things", "orders"])
-    {
-        (*rows,) = sqlx::query_as(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
-            .fetch_one(&mut connection)
-            .await?;
+pub fn counts(path: &Path) -> Result<Counts> {
+    let connection = Connection::open(path)?;
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let mut counts = Counts {
+        handled: count("select count(*) from handled")?,
+        again: count(
+            "select count(*) - count(distinct topic || '/' || shard || '/' || position || '/' || coalesce(written_at, ''))
+             from handled",
+        )?,
+        parked: count("select count(*) from logpipe_parked")?,
+        ..Counts::default()
+    };
+    let tables = ["people", "places", "things", "orders"];
+    for (rows, table) in counts.rows.iter_mut().zip(tables) {
+        *rows = count(&format!("select count(*) from {table}"))?;
     }
-    connection.close().await?;
     Ok(counts)
 }

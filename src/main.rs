@@ -143,7 +143,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         None => {
             let app = App::open(config).await?;
-            let before = app.counts().await?;
+            let before = app.counts()?;
             let sent = app.produce(PER_KIND).await?;
             let outcome = app.consume(None, false).await?;
             Ok(app.report(Some(sent), before, &outcome).await?)
@@ -156,7 +156,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Some(Command::Consume { follow, only }) => {
             let app = App::open(config).await?;
-            let before = app.counts().await?;
+            let before = app.counts()?;
             let outcome = app.consume(only.as_deref(), follow).await?;
             Ok(app.report(None, before, &outcome).await?)
         }
@@ -190,15 +190,15 @@ impl App {
             })?;
         }
         let store = Sqlite::open(path).await.map_err(Failure::unreachable)?;
-        journal::prepare(path).await.map_err(|error| {
+        journal::prepare(path).map_err(|error| {
             let doing = format!("making the service's tables in {}", path.display());
             Failure::unreachable(error.context(doing))
         })?;
         Ok(Self { config, log, store })
     }
 
-    async fn counts(&self) -> Result<Counts> {
-        journal::counts(&self.config.store.path).await
+    fn counts(&self) -> Result<Counts> {
+        journal::counts(&self.config.store.path)
     }
 
     /// Sends some of each; returns what to say of it.
@@ -244,7 +244,7 @@ impl App {
         before: Counts,
         outcome: &Outcome,
     ) -> Result<ExitCode> {
-        let now = self.counts().await?;
+        let now = self.counts()?;
         let [people, places, things, orders] = now.rows;
         let mut lines = vec![("schemas", schemas())];
         lines.extend(sent.map(|sent| ("sent", sent)));

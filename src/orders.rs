@@ -1,7 +1,7 @@
 //! What happens to orders: the consumer `orders`.
 
 use logpipe::store::Sqlite;
-use logpipe::store::sqlite::sqlx;
+use logpipe::store::sqlite::rusqlite::params;
 use logpipe::{Consumer, Cx, Log, Result};
 
 use crate::{journal, order};
@@ -21,29 +21,19 @@ struct Orders;
 
 impl order::Handler<Sqlite> for Orders {
     async fn v1(&self, order: order::v1::Order, cx: &mut Cx<Sqlite>) -> Result {
-        journal::write(cx).await?;
-        let id = order.id.0;
-        sqlx::query(
+        journal::write(cx)?;
+        let (id, customer) = (order.id.0, order.customer.to_string());
+        let tx = cx.tx();
+        tx.execute(
             "insert or replace into orders (id, customer, country, total) values (?, ?, ?, ?)",
-        )
-        .bind(&id)
-        .bind(order.customer.to_string())
-        .bind(order.ship_to.country)
-        .bind(order.total)
-        .execute(cx.tx())
-        .await?;
-        sqlx::query("delete from order_lines where id = ?")
-            .bind(&id)
-            .execute(cx.tx())
-            .await?;
+            params![id, customer, order.ship_to.country, order.total],
+        )?;
+        tx.execute("delete from order_lines where id = ?", [&id])?;
         for line in order.lines {
-            sqlx::query("insert into order_lines (id, sku, quantity, price) values (?, ?, ?, ?)")
-                .bind(&id)
-                .bind(line.sku)
-                .bind(line.quantity)
-                .bind(line.price)
-                .execute(cx.tx())
-                .await?;
+            tx.execute(
+                "insert into order_lines (id, sku, quantity, price) values (?, ?, ?, ?)",
+                params![id, line.sku, line.quantity, line.price],
+            )?;
         }
         Ok(())
     }

@@ -144,7 +144,7 @@ impl Workers {
     async fn taken(&self, dir: &Path, lanes: &[verdict::Held]) -> Result<(usize, usize)> {
         let deadline = Instant::now() + 2 * self.stop_time();
         loop {
-            let (taken, still) = verdict::taken_since(dir, lanes).await?;
+            let (taken, still) = verdict::taken_since(dir, lanes)?;
             if taken == lanes.len() || Instant::now() > deadline {
                 return Ok((taken, still));
             }
@@ -244,9 +244,9 @@ pub async fn run(
         tokio::time::sleep(Duration::from_millis(1_000 + random.below(1_500))).await;
         match fault {
             Fault::Kill => {
-                let before = verdict::handled(dir).await?;
+                let before = verdict::handled(dir)?;
                 workers.replace(victim, None)?;
-                let after = verdict::handled(dir).await?;
+                let after = verdict::handled(dir)?;
                 workers.kills += 1;
                 if before > 0 && after < plan.first_pass() {
                     workers.inside += 1;
@@ -263,7 +263,7 @@ pub async fn run(
                 workers.replace(victim, Some(format!("{point}:stop:{nth}")))?;
                 until(point, || stopped(&workers.running[victim])).await?;
                 let stopped = Instant::now();
-                let lanes = verdict::lanes_of(dir, workers.running[victim].id()).await?;
+                let lanes = verdict::lanes_of(dir, workers.running[victim].id())?;
                 // In a transaction it holds the whole file, and nobody can claim anything before it wakes.
                 let fate = if point == "in_transaction" {
                     tokio::time::sleep(workers.stop_time()).await;
@@ -297,7 +297,7 @@ pub async fn come_and_go(mut workers: Workers, dir: &Path) -> Result<Workers> {
         verdict::wait_for_process(dir, workers.running[turn % 2].id(), PATIENCE).await?;
         workers
             .happened
-            .push(format!("joined at {}", verdict::handled(dir).await?));
+            .push(format!("joined at {}", verdict::handled(dir)?));
         signal(&leaver.0, "TERM")?;
         until("its end", || Ok(leaver.0.try_wait()?.is_some())).await?;
         let status = leaver.0.wait()?;
@@ -308,7 +308,7 @@ pub async fn come_and_go(mut workers: Workers, dir: &Path) -> Result<Workers> {
         }
         workers
             .happened
-            .push(format!("SIGTERM at {}", verdict::handled(dir).await?));
+            .push(format!("SIGTERM at {}", verdict::handled(dir)?));
     }
     Ok(workers)
 }

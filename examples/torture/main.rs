@@ -167,7 +167,7 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
     let plan = Plan::new(arguments.records, arguments.keys, arguments.seed, in_store);
     let log = setup.log(dir).await?;
     let store = store::Sqlite::open(dir.join("app.db")).await?;
-    verdict::prepare(dir).await?;
+    verdict::prepare(dir)?;
     let seconds = arguments.seconds.unwrap_or(match setup.backend {
         Backend::Local => 100,
         Backend::Kafka => 240,
@@ -217,14 +217,14 @@ async fn torture(arguments: &Arguments) -> Result<bool> {
         report.only_pass(&log, settled, arguments.clean).await?;
         return Ok(report.print(planted));
     }
-    report.first_pass(settled).await?;
+    report.first_pass(settled)?;
 
     // The cure: handlers that no longer fail, and the order to run what is parked.
     let mut workers = workers.cure()?;
     worker::redrive(&store).await?;
     let settled = verdict::settled(dir, &mut workers, plan.records(), 0).await?;
     workers.stop().await?;
-    report.second_pass(settled).await?;
+    report.second_pass(settled)?;
     Ok(report.print(planted))
 }
 

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use logpipe::record::{Cursor, Position};
 use logpipe::source::{Budget, Fetched, LaneExtent, Opened};
-use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use logpipe::store::sqlite::sqlx::{self, Connection};
+use logpipe::store::sqlite::rusqlite::{Connection, OptionalExtension, params};
 use logpipe::{Error, Log, Result};
 
 use crate::chaos::{KILLS, Workers};
@@ -19,28 +18,27 @@ use crate::worker::{DEAD, GROUP};
 const STILL: Duration = Duration::from_secs(45);
 
 /// Makes the table of effects: no unique key, so that a doubled effect is seen and not refused.
-pub async fn prepare(dir: &Path) -> Result {
-    let mut connection = open(dir).await?;
-    sqlx::query("create table if not exists effects (key text not null, number integer not null, process integer, shard text)")
-        .execute(&mut connection)
-        .await?;
+pub fn prepare(dir: &Path) -> Result {
+    open(dir)?.execute_batch(
+        "create table if not exists effects (key text not null, number integer not null, process integer, shard text)",
+    )?;
     Ok(())
 }
 
 /// A connection to the database of effects.
-pub async fn open(dir: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new()
-        .filename(database(dir))
-        .busy_timeout(Duration::from_secs(30));
-    Ok(SqliteConnection::connect_with(&options).await?)
+pub fn open(dir: &Path) -> Result<Connection> {
+    let connection = Connection::open(database(dir))?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    Ok(connection)
 }
 
 /// Rows of effects.
-pub async fn handled(dir: &Path) -> Result<u64> {
-    let mut connection = open(dir).await?;
-    let count: i64 = sqlx::query_scalar("select count(*) from effects")
-        .fetch_one(&mut connection)
-        .await?;
+pub fn handled(dir: &Path) -> Result<u64> {
+    count(dir, "select count(*) from effects")
+}
+
+fn count(dir: &Path, query: &str) -> Result<u64> {
+    let count: i64 = open(dir)?.query_row(query, [], |row| row.get(0))?;
     Ok(count as u64)
 }
 
@@ -54,42 +52,38 @@ pub struct Held {
 }
 
 /// The lanes in which this process wrote the last effect.
-pub async fn lanes_of(dir: &Path, process: u32) -> Result<Vec<Held>> {
-    let mut connection = open(dir).await?;
-    let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(
-        "select lane.shard, lane.epoch, lane.cursor, (select max(rowid) from effects)
+pub fn lanes_of(dir: &Path, process: u32) -> Result<Vec<Held>> {
+    let connection = open(dir)?;
+    let mut lanes = connection.prepare(
+        "select lane.shard, lane.epoch, lane.cursor, (select max(rowid) from effects) as newest
          from logpipe_lanes lane
          where lane.topic = 'work' and ? =
              (select process from effects where shard = lane.shard order by rowid desc limit 1)",
-    )
-    .bind(process)
-    .fetch_all(&mut connection)
-    .await?;
-    let lanes = rows.into_iter();
-    Ok(lanes
-        .map(|(shard, epoch, cursor, newest)| Held {
-            shard,
-            epoch,
-            cursor,
-            newest,
+    )?;
+    let lanes = lanes.query_map([process], |row| {
+        Ok(Held {
+            shard: row.get("shard")?,
+            epoch: row.get("epoch")?,
+            cursor: row.get("cursor")?,
+            newest: row.get("newest")?,
         })
-        .collect())
+    })?;
+    Ok(lanes.collect::<std::result::Result<_, _>>()?)
 }
 
 /// In how many of these lanes another process has a later epoch and effects, and how many of those are where they were.
-pub async fn taken_since(dir: &Path, lanes: &[Held]) -> Result<(usize, usize)> {
-    let mut connection = open(dir).await?;
+pub fn taken_since(dir: &Path, lanes: &[Held]) -> Result<(usize, usize)> {
+    let connection = open(dir)?;
+    let mut query = connection.prepare(
+        "select cursor from logpipe_lanes lane where topic = 'work' and shard = ? and epoch > ?
+             and exists (select 1 from effects where shard = lane.shard and effects.rowid > ?)",
+    )?;
     let (mut taken, mut still) = (0, 0);
     for held in lanes {
-        let cursor: Option<String> = sqlx::query_scalar(
-            "select cursor from logpipe_lanes lane where topic = 'work' and shard = ? and epoch > ?
-                 and exists (select 1 from effects where shard = lane.shard and effects.rowid > ?)",
-        )
-        .bind(&held.shard)
-        .bind(held.epoch)
-        .bind(held.newest)
-        .fetch_optional(&mut connection)
-        .await?;
+        let found = query.query_row(params![held.shard, held.epoch, held.newest], |row| {
+            row.get(0)
+        });
+        let cursor: Option<String> = found.optional()?;
         taken += usize::from(cursor.is_some());
         still += usize::from(cursor.is_some_and(|cursor| cursor == held.cursor));
     }
@@ -99,7 +93,7 @@ pub async fn taken_since(dir: &Path, lanes: &[Held]) -> Result<(usize, usize)> {
 /// Waits for this many effects.
 pub async fn wait_for(dir: &Path, effects: u64, patience: Duration) -> Result {
     let deadline = Instant::now() + patience;
-    while handled(dir).await? < effects {
+    while handled(dir)? < effects {
         if Instant::now() > deadline {
             return Err(Error::msg(format!(
                 "fewer than {effects} effects after {} s",
@@ -114,13 +108,10 @@ pub async fn wait_for(dir: &Path, effects: u64, patience: Duration) -> Result {
 /// Waits for an effect of this process.
 pub async fn wait_for_process(dir: &Path, process: u32, patience: Duration) -> Result {
     let deadline = Instant::now() + patience;
-    let mut connection = open(dir).await?;
+    let connection = open(dir)?;
     loop {
-        let found: bool =
-            sqlx::query_scalar("select exists (select 1 from effects where process = ?)")
-                .bind(process)
-                .fetch_one(&mut connection)
-                .await?;
+        let query = "select exists (select 1 from effects where process = ?)";
+        let found: bool = connection.query_row(query, [process], |row| row.get(0))?;
         if found {
             return Ok(());
         }
@@ -140,8 +131,8 @@ pub async fn settled(dir: &Path, workers: &mut Workers, expected: u64, due: u64)
     loop {
         workers.check()?;
         // Where effects may be doubled, rows would say too early that all are there.
-        let now = different(dir).await?;
-        let parked = parked(dir).await?;
+        let now = different(dir)?;
+        let parked = parked(dir)?;
         if now >= expected && parked == due {
             return Ok(true);
         }
@@ -156,12 +147,8 @@ pub async fn settled(dir: &Path, workers: &mut Workers, expected: u64, due: u64)
 }
 
 /// Records that have an effect.
-async fn different(dir: &Path) -> Result<u64> {
-    let mut connection = open(dir).await?;
-    let count: i64 = sqlx::query_scalar("select count(distinct number) from effects")
-        .fetch_one(&mut connection)
-        .await?;
-    Ok(count as u64)
+fn different(dir: &Path) -> Result<u64> {
+    count(dir, "select count(distinct number) from effects")
 }
 
 /// The numbers of all records of a topic.
@@ -205,12 +192,8 @@ async fn numbers(log: &Log, topic: &str) -> Result<HashSet<i64>> {
     Ok(numbers)
 }
 
-async fn parked(dir: &Path) -> Result<u64> {
-    let mut connection = open(dir).await?;
-    let count: i64 = sqlx::query_scalar("select count(*) from logpipe_parked")
-        .fetch_one(&mut connection)
-        .await?;
-    Ok(count as u64)
+fn parked(dir: &Path) -> Result<u64> {
+    count(dir, "select count(*) from logpipe_parked")
 }
 
 /// What is printed, and whether it is a pass.
@@ -282,7 +265,7 @@ impl<'a> Report<'a> {
 
     /// Counts where the log keeps the positions; only who drained has promised not to handle a record twice.
     pub async fn only_pass(&mut self, log: &Log, settled: bool, clean: bool) -> Result {
-        let mut faults = self.count(|number| !self.plan.is_parked(number)).await?;
+        let mut faults = self.count(|number| !self.plan.is_parked(number))?;
         let parked = numbers(log, DEAD).await?;
         let due = self.plan.records() - self.plan.first_pass();
         let there = parked.iter().filter(|number| self.plan.is_parked(**number));
@@ -329,10 +312,10 @@ impl<'a> Report<'a> {
     }
 
     /// Counts after the first pass.
-    pub async fn first_pass(&mut self, settled: bool) -> Result {
+    pub fn first_pass(&mut self, settled: bool) -> Result {
         let expected = |number| !self.plan.is_parked(number);
-        let faults = self.count(expected).await?;
-        let parked = parked(&self.dir).await?;
+        let faults = self.count(expected)?;
+        let parked = parked(&self.dir)?;
         let due = self.plan.records() - self.plan.first_pass();
         self.line(
             "parked",
@@ -344,8 +327,8 @@ impl<'a> Report<'a> {
     }
 
     /// Counts after the cure.
-    pub async fn second_pass(&mut self, settled: bool) -> Result {
-        let faults = self.count(|_| true).await?;
+    pub fn second_pass(&mut self, settled: bool) -> Result {
+        let faults = self.count(|_| true)?;
         self.verdict("after cure", settled, &faults);
         Ok(())
     }
@@ -367,16 +350,15 @@ impl<'a> Report<'a> {
         self.passed &= settled && *faults == Faults::default();
     }
 
-    async fn count(&self, expected: impl Fn(i64) -> bool) -> Result<Faults> {
-        let mut connection = open(&self.dir).await?;
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("select key, number from effects order by rowid")
-                .fetch_all(&mut connection)
-                .await?;
+    fn count(&self, expected: impl Fn(i64) -> bool) -> Result<Faults> {
+        let connection = open(&self.dir)?;
+        let mut effects = connection.prepare("select key, number from effects order by rowid")?;
+        let mut effects = effects.query([])?;
         let mut faults = Faults::default();
         let mut times = HashMap::new();
         let mut newest = HashMap::new();
-        for (key, number) in rows {
+        while let Some(row) = effects.next()? {
+            let (key, number): (String, i64) = row.try_into()?;
             *times.entry(number).or_insert(0_u64) += 1;
             let newest = newest.entry(key).or_insert(number);
             faults.out_of_order += u64::from(number < *newest);

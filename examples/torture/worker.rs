@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use logpipe::record::LaneId;
-use logpipe::store::sqlite::sqlx::{self, SqliteConnection};
+use logpipe::store::sqlite::rusqlite::Connection;
 use logpipe::store::{Administration, Filter, Sqlite};
 use logpipe::{Consumer, Cx, Error, Result, Service, Store, shutdown_signal};
 use tokio::sync::Mutex;
@@ -14,6 +14,9 @@ use crate::{Arguments, Positions, database, verdict};
 
 /// Where parked records go that no store keeps.
 pub const DEAD: &str = "work.dead";
+
+/// Writes an effect: a [`row`].
+const EFFECT: &str = "insert into effects (key, number, process, shard) values (?, ?, ?, ?)";
 
 /// The consumer's group.
 pub const GROUP: &str = "torture";
@@ -46,24 +49,31 @@ pub async fn run(dir: &Path, arguments: &Arguments) -> Result {
             Service::new().with(named(consumer, arguments))
         }
         Positions::Broker => {
-            let effects = Arc::new(Mutex::new(verdict::open(dir).await?));
-            let consumer = Consumer::new(log.source("work"))
-                // Whoever drains waits for its retries: without a store only what is below the lowest of them is kept.
-                .set(|settings| {
-                    settings.retry.attempts = 3;
-                    settings.retry.first_delay_ms = 100;
-                })
-                .dead_letter(DEAD)
-                .on_with(
-                    effects,
-                    async |effects: &Arc<Mutex<SqliteConnection>>, work: Work, cx: &mut Cx| {
-                        match Fate::of(&work) {
-                            Fate::Poison => Err(Error::msg("fails always")),
-                            Fate::FailsOnce if cx.attempt() == 1 => Err(Error::msg("fails once")),
-                            _ => write(&mut *effects.lock().await, &work, cx.lane()).await,
-                        }
-                    },
-                );
+            let effects = Arc::new(Mutex::new(verdict::open(dir)?));
+            let consumer =
+                Consumer::new(log.source("work"))
+                    // Whoever drains waits for its retries: without a store only what is below the lowest of them is kept.
+                    .set(|settings| {
+                        settings.retry.attempts = 3;
+                        settings.retry.first_delay_ms = 100;
+                    })
+                    .dead_letter(DEAD)
+                    .on_with(
+                        effects,
+                        async |effects: &Arc<Mutex<Connection>>, work: Work, cx: &mut Cx| {
+                            match Fate::of(&work) {
+                                Fate::Poison => Err(Error::msg("fails always")),
+                                Fate::FailsOnce if cx.attempt() == 1 => {
+                                    Err(Error::msg("fails once"))
+                                }
+                                _ => {
+                                    let effects = effects.lock().await;
+                                    effects.execute(EFFECT, row(&work, cx.lane()))?;
+                                    Ok(())
+                                }
+                            }
+                        },
+                    );
             Service::new().with(named(consumer, arguments))
         }
     };
@@ -86,7 +96,7 @@ fn named<S: Store>(consumer: Consumer<S>, arguments: &Arguments) -> Consumer<S> 
 async fn handle(cured: bool, work: Work, cx: &mut Cx<Sqlite>) -> Result {
     let attempt = cx.attempt();
     let lane = cx.lane().clone();
-    write(cx.tx(), &work, &lane).await?;
+    cx.tx().execute(EFFECT, row(&work, &lane))?;
     match Fate::of(&work) {
         Fate::Poison if !cured => Err(Error::msg("fails always")),
         Fate::FailsOnce if attempt == 1 && !cured => Err(Error::msg("fails once")),
@@ -95,15 +105,8 @@ async fn handle(cured: bool, work: Work, cx: &mut Cx<Sqlite>) -> Result {
 }
 
 /// A row for the effect; it names the process and the lane, so that it shows who has which.
-async fn write(connection: &mut SqliteConnection, work: &Work, lane: &LaneId) -> Result {
-    sqlx::query("insert into effects (key, number, process, shard) values (?, ?, ?, ?)")
-        .bind(&work.key)
-        .bind(work.number)
-        .bind(std::process::id())
-        .bind(lane.shard())
-        .execute(connection)
-        .await?;
-    Ok(())
+fn row<'a>(work: &'a Work, lane: &'a LaneId) -> (&'a str, i64, u32, &'a str) {
+    (&work.key, work.number, std::process::id(), lane.shard())
 }
 
 /// Orders everything that is parked to be handled again.

@@ -142,6 +142,28 @@ const MISTAKES: &[Mistake] = &[
             "std::rc::Rc",
         ],
     },
+    Mistake {
+        name: "rows_over_an_await",
+        program: r#"
+            struct App;
+            impl place::Handler<Sqlite> for App {
+                async fn v1(&self, _: place::v1::Place, cx: &mut Cx<Sqlite>) -> logpipe::Result {
+                    let mut names = cx.tx().prepare("select name from places")?;
+                    let mut rows = names.query([])?;
+                    while let Some(row) = rows.next()? {
+                        std::future::ready(()).await;
+                    }
+                    Ok(())
+                }
+            }
+        "#,
+        // Rustc's own: it names the value, which a sentence of ours could not. The way out stands at `Tx`.
+        words: &[
+            "future cannot be sent between threads safely",
+            "has type `CachedStatement<'_>` which is not `Send`",
+            "await occurs here, with `mut names` maybe used later",
+        ],
+    },
 ];
 
 #[test]

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use logpipe::store::sqlite::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use logpipe::store::sqlite::sqlx::{self, Connection};
+use logpipe::store::sqlite::rusqlite::Connection;
 
 use crate::project::{Ran, root};
 
@@ -215,7 +214,7 @@ async fn what_is_produced_is_consumed_by_whoever_is_asked() {
     nouns(dir.path(), &["produce", "--count", "1"]).ok();
     let database = dir.path().join("data/app.db");
     let deadline = Instant::now() + Duration::from_secs(60);
-    while nouns::journal::counts(&database).await.unwrap().handled < 15 {
+    while nouns::journal::counts(&database).unwrap().handled < 15 {
         assert!(Instant::now() < deadline, "what came was not handled");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -254,18 +253,15 @@ fn a_log_that_this_build_lacks_names_its_feature_and_a_misspelled_one_the_neares
 }
 
 /// The journal of the first services, which did not say when a record was written, goes on.
-#[tokio::test]
-async fn a_journal_of_before_is_brought_up_to_date() {
+#[test]
+fn a_journal_of_before_is_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("data")).unwrap();
-    let options = SqliteConnectOptions::new()
-        .filename(dir.path().join("data/app.db"))
-        .create_if_missing(true);
-    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let database = Connection::open(dir.path().join("data/app.db")).unwrap();
     let journal = "create table handled (type text, version integer, topic text, shard text, position text);
         insert into handled values ('person', 1, 'nouns', '0', '0'), ('person', 1, 'nouns', '0', '0')";
-    sqlx::raw_sql(journal).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+    database.execute_batch(journal).unwrap();
+    drop(database);
     let report = nouns(dir.path(), &[]).ok().stdout;
     assert_eq!(line(&report, "handled"), "100 new, 1 handled again");
 }

@@ -41,7 +41,7 @@ fn the_halves_never_see_each_other() {
         );
     }
     let build_time = tree("logpipe-build", "normal");
-    for name in ["logpipe", "tokio", "sqlx", "rdkafka"] {
+    for name in ["logpipe", "tokio", "rusqlite", "rdkafka"] {
         assert!(
             !build_time.iter().any(|package| package == name),
             "logpipe-build depends on {name}"

@@ -10,10 +10,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::consumer::run::Run;
-use crate::handler::{Current, Cx, Erased, Route};
+use crate::consumer::run::{Run, Start, Unbegun};
+use crate::handler::{Current, Cx, Erased, Route, decode};
 use crate::record::Position;
-use crate::{Failure, Message, Result, Store};
+use crate::{Message, Result, Store};
 
 /// Consecutive messages of one version, in the order of their lane: a slice, and what can be said about single ones.
 ///
@@ -201,11 +201,21 @@ impl<S: Store> Route<S> {
 
 /// Hands a batch to user code.
 pub(crate) trait Together<M, S: Store>: Send + Sync {
-    fn handle(
-        &self,
-        batch: &mut Batch<M>,
-        cx: &mut Cx<S>,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn handle(&self, batch: &mut Batch<M>, cx: &mut Cx<S>) -> impl Future<Output = Result> + Send;
+}
+
+/// A run through a handler that takes its messages together.
+pub(crate) fn together<'a, M: Message, S: Store>(
+    handler: &'a impl Together<M, S>,
+    start: Start<S>,
+) -> BoxFuture<'a, Result<Run<S>, Unbegun>> {
+    async move {
+        let decoded = start.decode(decode::<M>);
+        let mut run = start.begin().await?;
+        run.together(handler, decoded).await;
+        Ok(run)
+    }
+    .boxed()
 }
 
 /// One version of a type, by a closure that takes several.
@@ -220,8 +230,8 @@ where
     M: Message,
     F: for<'a> BatchFn<'a, M, S>,
 {
-    async fn handle(&self, batch: &mut Batch<M>, cx: &mut Cx<S>) -> Result<(), Failure> {
-        Ok(self.function.call(batch, cx).await?)
+    async fn handle(&self, batch: &mut Batch<M>, cx: &mut Cx<S>) -> Result {
+        self.function.call(batch, cx).await
     }
 }
 
@@ -231,8 +241,8 @@ where
     M: Message,
     F: for<'a> BatchFn<'a, M, S>,
 {
-    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
-        run.together(self).boxed()
+    fn run(&self, start: Start<S>) -> BoxFuture<'_, Result<Run<S>, Unbegun>> {
+        together(self, start)
     }
 }
 
@@ -250,8 +260,8 @@ where
     M: Message,
     F: for<'a> BatchFnWith<'a, T, M, S>,
 {
-    async fn handle(&self, batch: &mut Batch<M>, cx: &mut Cx<S>) -> Result<(), Failure> {
-        Ok(self.function.call(&self.state, batch, cx).await?)
+    async fn handle(&self, batch: &mut Batch<M>, cx: &mut Cx<S>) -> Result {
+        self.function.call(&self.state, batch, cx).await
     }
 }
 
@@ -262,7 +272,7 @@ where
     M: Message,
     F: for<'a> BatchFnWith<'a, T, M, S>,
 {
-    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
-        run.together(self).boxed()
+    fn run(&self, start: Start<S>) -> BoxFuture<'_, Result<Run<S>, Unbegun>> {
+        together(self, start)
     }
 }

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::consumer::run::Run;
+use crate::consumer::run::{Run, Start, Unbegun};
 use crate::consumer::{BUFFER_BYTES, Budget, Consumer};
 use crate::handler::{Current, Erased, Route};
 use crate::health::Board;
 use crate::record::{LaneId, Position};
 use crate::service::{Outcome, Stop};
-use crate::store::{Broker, Due, Transactional};
+use crate::store::{Broker, Due};
 use crate::{AnyOf, Error, Failure, Result, Store};
 
 /// Messages as they come, one of each lane at a time.
@@ -24,7 +24,7 @@ use crate::{AnyOf, Error, Failure, Result, Store};
 /// counts as a failed attempt and the record comes again.
 ///
 /// No transaction of the store is open while a delivery is out. To write in one transaction with the position, begin one
-/// and settle with [`Receipt::ack_in`].
+/// and settle with the `ack_in` of the store's module.
 #[must_use = "nothing is read before `next()`"]
 pub struct Deliveries<A, S: Store = Broker> {
     arriving: mpsc::Receiver<Delivery<A, S>>,
@@ -56,8 +56,8 @@ pub struct Delivery<A, S: Store = Broker> {
 #[must_use = "a receipt that is dropped counts as a failed attempt"]
 pub struct Receipt<S: Store = Broker> {
     answer: oneshot::Sender<Answer>,
-    store: S,
     due: Due,
+    store: PhantomData<fn() -> S>,
 }
 
 /// What the loop says of a record.
@@ -74,33 +74,20 @@ pub(crate) enum Answer {
     Gone,
 }
 
-impl<S: Transactional> Receipt<S> {
-    /// Settles it inside a transaction of your own, on a connection to the store's database: what you write in it and the
-    /// position are committed together, or not at all. Begin it so that it can write (`BEGIN IMMEDIATE`), commit it
-    /// afterwards, and only then ask for the next delivery: the consumer waits for your transaction. Where you roll it
-    /// back the record comes again.
-    ///
-    /// An error that [`is_fenced`](Error::is_fenced) means that the lane was lost: roll back.
-    ///
-    /// ```no_run
-    /// # use logpipe::{Delivery, Result, store::Sqlite, store::sqlite::sqlx};
-    /// # struct AnyMessage;
-    /// # async fn settle(delivery: Delivery<AnyMessage, Sqlite>, pool: sqlx::SqlitePool) -> Result {
-    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    /// sqlx::query("insert into seen values (?)").bind("it").execute(&mut *tx).await?;
-    /// delivery.receipt.ack_in(&mut tx).await?;
-    /// tx.commit().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn ack_in(self, connection: &mut S::Connection) -> Result {
-        self.store.settle_in(connection, &self.due).await?;
+impl<S: Store> Receipt<S> {
+    /// What settling it writes.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
+    pub(crate) fn due(&self) -> &Due {
+        &self.due
+    }
+
+    /// It is settled by a transaction of the user's own, once that is committed.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
+    pub(crate) fn committing(self) -> Result {
         let lost = |_| Error::fenced("the lane was lost: roll back, the record comes again");
         self.answer.send(Answer::Committing).map_err(lost)
     }
-}
 
-impl<S: Store> Receipt<S> {
     /// Done with it; returns once that is durable. An error means that it is not: the lane was lost, or the store did not
     /// answer, and the record comes again, here or elsewhere.
     ///
@@ -213,34 +200,29 @@ struct HandOver<A, S: Store> {
 }
 
 /// A record on its way into a loop.
-pub(crate) struct Offer<'a, S> {
+pub(crate) struct Offer<'a> {
     pub(crate) current: &'a Current,
-    pub(crate) store: S,
     pub(crate) due: Due,
 }
 
 impl<S: Store, A: AnyOf> Erased<S> for HandOver<A, S> {
-    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
+    fn run(&self, start: Start<S>) -> BoxFuture<'_, Result<Run<S>, Unbegun>> {
         // What is to be seen by the loop is offered; this is the rest.
-        run.decided().boxed()
+        start.decided().boxed()
     }
 
     fn is_loop(&self) -> bool {
         true
     }
 
-    fn offer<'a>(&'a self, offer: Offer<'a, S>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
+    fn offer<'a>(&'a self, offer: Offer<'a>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
         Some(self.hand_over(offer).boxed())
     }
 }
 
 impl<S: Store, A: AnyOf> HandOver<A, S> {
-    async fn hand_over(&self, offer: Offer<'_, S>) -> Result<Answer, Failure> {
-        let Offer {
-            current,
-            store,
-            due,
-        } = offer;
+    async fn hand_over(&self, offer: Offer<'_>) -> Result<Answer, Failure> {
+        let Offer { current, due } = offer;
         let message = {
             let envelope = current.open()?;
             A::decode(&envelope.message_type, envelope.version, envelope.body)?
@@ -248,7 +230,11 @@ impl<S: Store, A: AnyOf> HandOver<A, S> {
         let (answer, answered) = oneshot::channel();
         let delivery = Delivery {
             message,
-            receipt: Receipt { answer, store, due },
+            receipt: Receipt {
+                answer,
+                due,
+                store: PhantomData,
+            },
             lane: current.record.lane.clone(),
             position: current.record.position.clone(),
             timestamp: current.record.timestamp,

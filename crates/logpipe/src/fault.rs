@@ -8,7 +8,8 @@
 //!   lanes lost, and which of its tasks runs first is chance; here it is always the one that stopped, for nobody is
 //!   told of the loss for a second more. What then saves the effects is the fence alone.
 //! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
-//!   position behind the effects, in a transaction of its own.
+//!   position behind the effects, in a transaction of its own, `ack_outside` lets `ack_in` write where no transaction is
+//!   open, `settled_twice` hides that a record above the cursor was settled before.
 
 /// A place in the run time where a crash would hurt most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub(crate) enum Mistake {
     NoEpoch,
     /// The position is written outside the transaction of the effects.
     PositionOutside,
+    /// `ack_in` takes a connection without a transaction.
+    AckOutside,
+    /// What another transaction has settled above the cursor is settled once more.
+    SettledTwice,
 }
 
 #[cfg(not(logpipe_fault))]
@@ -131,7 +136,9 @@ mod armed {
         Some(match text.as_str() {
             "no_epoch" => Mistake::NoEpoch,
             "position_outside" => Mistake::PositionOutside,
-            _ => panic!("LOGPIPE_PLANT={text}: expected no_epoch or position_outside"),
+            "ack_outside" => Mistake::AckOutside,
+            "settled_twice" => Mistake::SettledTwice,
+            _ => panic!("LOGPIPE_PLANT={text}: no such mistake"),
         })
     });
 

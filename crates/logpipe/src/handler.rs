@@ -12,12 +12,12 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::consumer::run::Run;
+use crate::consumer::run::{Run, Start, Unbegun};
 use crate::deliveries::{Answer, Offer};
 use crate::envelope::Opening;
 use crate::record::{Headers, LaneId, Position, Record};
 use crate::store::Broker;
-use crate::{Failure, Message, Result, Store, Transactional, Versions, envelope};
+use crate::{Failure, Message, Rejected, Result, Store, Transactional, Versions, envelope};
 
 /// A record's circumstances, and the transaction that its handler writes through.
 ///
@@ -151,10 +151,10 @@ impl<S: Store> Cx<S> {
         self.current.attempt
     }
 
-    /// The connection of the transaction that also moves the position: what is written through it happens exactly once.
+    /// The transaction that also moves the position: what is written through it happens exactly once.
     ///
-    /// Take key or position before holding it. For savepoints of your own use the connection's nested transactions; a
-    /// commit of your own is refused.
+    /// Take key or position before holding it. A commit of your own is refused. A closure says which store it is for, as in
+    /// `async |place: place::v1::Place, cx: &mut Cx<Sqlite>| ..`: without, rustc can't infer `C`.
     // `C` is a parameter on purpose: with `S::Connection` rustc says "method not found" where a consumer has no store,
     // instead of the sentence that stands at `Transactional`.
     pub fn tx<C: ?Sized>(&mut self) -> &mut C
@@ -409,8 +409,8 @@ impl<S: Store> Clone for Route<S> {
 /// The one `dyn` between the run time and handlers: called once per run of consecutive records of one route, so that
 /// within a run nothing is boxed and nothing is looked up.
 pub(crate) trait Erased<S: Store>: Send + Sync {
-    /// Handles the run's records until it has none left or breaks off.
-    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()>;
+    /// Decodes the messages, begins their transaction, and handles them until none is left or the run breaks off.
+    fn run(&self, start: Start<S>) -> BoxFuture<'_, Result<Run<S>, Unbegun>>;
 
     /// A loop of the user's own, which is offered records.
     fn is_loop(&self) -> bool {
@@ -419,22 +419,33 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
 
     /// Hands a record to a loop of the user's own, which says outside of any transaction what becomes of it; `None` for a
     /// handler, which is run.
-    fn offer<'a>(&'a self, _: Offer<'a, S>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
+    fn offer<'a>(&'a self, _: Offer<'a>) -> Option<BoxFuture<'a, Result<Answer, Failure>>> {
         None
     }
 }
 
-/// Hands the record at hand to user code.
+/// Hands messages to user code.
 pub(crate) trait Handle<S: Store>: Send + Sync {
-    fn handle(&self, cx: &mut Cx<S>) -> impl Future<Output = Result<(), Failure>> + Send;
+    type Message: Send;
+
+    fn decode(&self, current: &Current) -> Result<Self::Message, Failure>;
+
+    fn handle(&self, message: Self::Message, cx: &mut Cx<S>)
+    -> impl Future<Output = Result> + Send;
 }
 
 /// Takes a run's records one after the other.
 struct Each<H>(H);
 
 impl<S: Store, H: Handle<S>> Erased<S> for Each<H> {
-    fn run<'a>(&'a self, run: &'a mut Run<S>) -> BoxFuture<'a, ()> {
-        run.all(&self.0).boxed()
+    fn run(&self, start: Start<S>) -> BoxFuture<'_, Result<Run<S>, Unbegun>> {
+        async move {
+            let decoded = start.decode(|current| self.0.decode(current));
+            let mut run = start.begin().await?;
+            run.all(&self.0, decoded).await;
+            Ok(run)
+        }
+        .boxed()
     }
 }
 
@@ -450,14 +461,22 @@ where
     A: Dispatch<H, S>,
     H: Send + Sync,
 {
-    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        if cx.current.record.value.is_none() {
-            let key = cx.current.record.key.clone().unwrap_or_default();
-            return Ok(A::deleted(&self.handler, &key, cx).await?);
+    /// None for a tombstone.
+    type Message = Option<A>;
+
+    fn decode(&self, current: &Current) -> Result<Option<A>, Failure> {
+        if current.record.value.is_none() {
+            return Ok(None);
         }
-        let envelope = cx.current.open()?;
-        let any = A::decode(envelope.version, envelope.body)?;
-        Ok(any.dispatch(&self.handler, cx).await?)
+        any(current).map(Some)
+    }
+
+    async fn handle(&self, message: Option<A>, cx: &mut Cx<S>) -> Result {
+        if let Some(any) = message {
+            return any.dispatch(&self.handler, cx).await;
+        }
+        let key = cx.current.record.key.clone().unwrap_or_default();
+        A::deleted(&self.handler, &key, cx).await
     }
 }
 
@@ -475,13 +494,19 @@ where
     U: Send + Sync,
     F: for<'a> HandlerFn<'a, A::Latest, S>,
 {
-    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        if cx.current.record.value.is_none() {
-            return Err(crate::Error::tombstone().into());
+    type Message = A;
+
+    fn decode(&self, current: &Current) -> Result<A, Failure> {
+        if current.record.value.is_none() {
+            return Err(Rejected::Tombstone.into());
         }
-        let envelope = cx.current.open()?;
-        let newest = A::decode(envelope.version, envelope.body)?.newest(&self.upcasts);
-        Ok(self.function.call(newest, cx).await?)
+        any(current)
+    }
+
+    async fn handle(&self, message: A, cx: &mut Cx<S>) -> Result {
+        // Upcasts are the user's own, and may panic.
+        let newest = message.newest(&self.upcasts);
+        self.function.call(newest, cx).await
     }
 }
 
@@ -497,9 +522,14 @@ where
     M: Message,
     F: for<'a> HandlerFn<'a, M, S>,
 {
-    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let message = decode::<M>(&cx.current)?;
-        Ok(self.handler.call(message, cx).await?)
+    type Message = M;
+
+    fn decode(&self, current: &Current) -> Result<M, Failure> {
+        decode::<M>(current)
+    }
+
+    async fn handle(&self, message: M, cx: &mut Cx<S>) -> Result {
+        self.handler.call(message, cx).await
     }
 }
 
@@ -517,12 +547,23 @@ where
     M: Message,
     F: for<'a> HandlerFnWith<'a, T, M, S>,
 {
-    async fn handle(&self, cx: &mut Cx<S>) -> Result<(), Failure> {
-        let message = decode::<M>(&cx.current)?;
-        Ok(self.handler.call(&self.state, message, cx).await?)
+    type Message = M;
+
+    fn decode(&self, current: &Current) -> Result<M, Failure> {
+        decode::<M>(current)
+    }
+
+    async fn handle(&self, message: M, cx: &mut Cx<S>) -> Result {
+        self.handler.call(&self.state, message, cx).await
     }
 }
 
 pub(crate) fn decode<M: Message>(current: &Current) -> Result<M, Failure> {
     current.open()?.body.decode::<M>()
+}
+
+/// Whichever version it is.
+fn any<A: Versions>(current: &Current) -> Result<A, Failure> {
+    let envelope = current.open()?;
+    A::decode(envelope.version, envelope.body)
 }

@@ -3,13 +3,13 @@
 pub mod breaker;
 mod dead_letter;
 mod driver;
-mod offer;
 mod quota;
 mod redrive;
 mod router;
 pub(crate) mod run;
 mod settings;
 mod settle;
+mod work;
 mod worker;
 
 use std::sync::Arc;

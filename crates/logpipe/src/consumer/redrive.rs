@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::Shared;
-use super::offer::{Answered, answer};
-use super::run::{End, Job, Rules, Run, Verdict};
+use super::run::{End, Job, Rules, Start, Verdict, Within};
+use super::work::{Answered, answer};
 use crate::envelope::Opening;
 use crate::handler::{Current, Erased};
 use crate::health::{LaneState, Tally, redrive_place};
@@ -45,7 +45,17 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
     let mut troubles = 0;
     let mut torn = Torn::None;
     while !*stop.borrow() {
-        let wait = match one(&shared, &mut torn).await {
+        let (work, known) = (shared.clone(), torn.take());
+        let work = async move {
+            let mut torn = known;
+            (one(&work, &mut torn).await, torn)
+        };
+        let placed = shared.store.place(&Arc::default(), work).await;
+        let redriven = placed.and_then(|(redriven, known)| {
+            torn = known;
+            redriven
+        });
+        let wait = match redriven {
             Ok(Redriven::One | Redriven::Undone) => {
                 troubles = 0;
                 continue;
@@ -114,11 +124,18 @@ async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> 
         order: Order::None,
         ..(*shared.rules).clone()
     });
-    let mut run = Run::new(shared.store.clone(), rules, session, lane, vec![job]);
-    match handler {
-        Some(handler) => handler.run(&mut run).await,
-        None => run.decided().await,
-    }
+    let start = Start {
+        store: shared.store.clone(),
+        rules,
+        pace: Arc::default(),
+        jobs: vec![job],
+        within: Within::Session(session, lane),
+    };
+    let begun = match handler {
+        Some(handler) => handler.run(start).await,
+        None => start.decided().await,
+    };
+    let run = begun.map_err(|(_, error)| error)?;
     let finished = run.finish();
     let session = finished.session;
     let verdict = { finished.done }.next().map(|(_, verdict)| verdict);
@@ -190,7 +207,7 @@ async fn offer<S: Store>(
 ) -> Result<Redriven> {
     let of = (job.current.message_type.clone(), job.current.version);
     let due = Due::Parked(redrive.id);
-    let answered = answer(shared, handler, due, &mut job).await?;
+    let answered = answer(handler, due, &mut job).await?;
     let again = shared.store.begin_redrive(&shared.group).await?;
     let again = again.filter(|(_, again)| again.id == redrive.id);
     match (answered, again) {

@@ -1,6 +1,7 @@
 //! What becomes of each record of a run: the match that decides, in one place.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,6 +71,16 @@ struct Parking {
     park: Park,
 }
 
+impl Parking {
+    fn key(&self) -> Option<Bytes> {
+        self.park
+            .record
+            .key
+            .clone()
+            .filter(|_| self.park.blocks_key)
+    }
+}
+
 /// What the lane does once the transaction is durable.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -122,7 +133,7 @@ impl Full {
     /// Whether there is still no room.
     pub(super) async fn holds<S: Store>(
         self,
-        shared: &Shared<S>,
+        shared: Arc<Shared<S>>,
         held: store::Held,
     ) -> Result<bool> {
         let mut session = shared.store.begin(&held).await?;
@@ -355,35 +366,30 @@ impl<'a, S: Store> Settling<'a, S> {
         })
     }
 
-    pub(super) fn has_parks(&self) -> bool {
-        !self.parks.is_empty()
+    /// The keys that what is to be parked will block, one for each record.
+    pub(super) fn keys_to_park(&self) -> Vec<Option<Bytes>> {
+        self.parks.iter().map(|parking| parking.key()).collect()
     }
 
-    /// Keeps to the caps.
-    pub(super) async fn prepare_parks(&mut self, session: &mut S::Session) -> Result {
+    /// Keeps to the caps: of each of [`keys_to_park`](Self::keys_to_park), how much the store has parked.
+    pub(super) fn keep_to_caps(&mut self, counts: Vec<ParkedCount>) {
         let mut kept: Vec<Parking> = Vec::new();
         let mut unparked = Vec::new();
-        for parking in std::mem::take(&mut self.parks) {
-            let Parking { recent, park, .. } = &parking;
-            let recent = *recent;
-            let key = park.record.key.as_ref().filter(|_| park.blocks_key);
-            let of_store = &self.shared.store;
-            let mut count = of_store
-                .parked_count(session, key.map(|key| &**key))
-                .await?;
+        for (parking, mut count) in std::mem::take(&mut self.parks).into_iter().zip(counts) {
+            let (recent, key) = (parking.recent, parking.key());
             count.consumer += kept.len() as u64;
             count.key += kept
                 .iter()
-                .filter(|other| key.is_some() && other.park.record.key.as_ref() == key)
+                .filter(|other| key.is_some() && other.park.record.key == key)
                 .count() as u64;
             let Some(why) = self.shared.cap(count, key.is_some()) else {
                 kept.push(parking);
                 continue;
             };
-            let full = Full { key: key.cloned() };
+            let full = Full { key };
             let entry = &mut self.entries[parking.entry];
             // The end that it can't have now is not found out again; only how often a handler saw it is counted.
-            self.fates[parking.entry].1 = match park.attempts == entry.job.current.attempt {
+            self.fates[parking.entry].1 = match parking.park.attempts == entry.job.current.attempt {
                 true => Fate::Tried,
                 false => Fate::Back,
             };
@@ -396,7 +402,6 @@ impl<'a, S: Store> Settling<'a, S> {
             self.recent.remove(index);
         }
         self.parks = kept;
-        Ok(())
     }
 
     /// What is to be parked in the store.

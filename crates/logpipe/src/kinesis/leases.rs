@@ -163,3 +163,36 @@ pub(super) fn seen(
         .optional()?;
     Ok(seen.flatten())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::db::Shared;
+
+    /// The file was written by the last logpipe that used sqlx.
+    #[tokio::test]
+    async fn a_file_of_before_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.db");
+        let before = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/leases.db");
+        std::fs::copy(before, &path).unwrap();
+        let shared = Arc::new(Shared::open(Arc::new(file(&path))).await.unwrap());
+        let lane = |number| LaneId::new("orders", format!("shardId-00000000000{number}"));
+        let found = shared.write(move |table| {
+            let rows = table::rows(table, "sync")?;
+            let saved = table::saved(table, "sync")?;
+            let seen = seen(table, "sync", &lane(1))?;
+            Ok((rows, saved, seen, beginnings(table, "sync", "orders")?))
+        });
+        let (rows, saved, seen, began) = found.await.unwrap();
+        let finished = |number| rows[&lane(number)].finished;
+        assert_eq!((finished(0), finished(1)), (true, false));
+        assert_eq!(saved[0].0, lane(1));
+        let at = "after:49590338271490256608559692540925702759324208523137515618:3";
+        assert_eq!(saved[0].1.cursor.to_string(), at);
+        assert_eq!(millis(seen.unwrap().at), 1_700_000_000_000);
+        assert_eq!(began.len(), 1);
+    }
+}

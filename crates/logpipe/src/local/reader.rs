@@ -87,6 +87,9 @@ impl Pool {
             };
             // One that failed is dropped: the next is opened anew.
             let value = work(&connection).map_err(|error| pool.file.explain(error, "reading"))?;
+            // All connections of the process share one limit of cached pages. What was read here is not read again, and
+            // would push out what a store's transactions need each time.
+            let _ = connection.release_memory();
             pool.idle().push(connection);
             drop(turn);
             Ok(value)

@@ -1,5 +1,7 @@
 //! The store of a consumer without a database: the log itself keeps the positions.
 
+use std::time::Duration;
+
 use super::{
     Claim, Commit, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
 };
@@ -41,7 +43,7 @@ impl Store for Broker {
         Ok(())
     }
 
-    async fn mark(&self, (): &mut ()) -> Result {
+    async fn mark(&self, (): &mut (), _: Option<Duration>) -> Result {
         Ok(())
     }
 

@@ -327,7 +327,7 @@ impl Store for Memory {
         })
     }
 
-    async fn mark(&self, _: &mut Session) -> Result {
+    async fn mark(&self, _: &mut Session, _: Option<std::time::Duration>) -> Result {
         Ok(())
     }
 

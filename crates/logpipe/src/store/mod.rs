@@ -12,12 +12,15 @@
 mod admin;
 mod broker;
 mod memory;
+mod pace;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -27,6 +30,7 @@ use crate::{Error, Result};
 pub use admin::{Administration, Filter, Parked, StoredLane};
 pub use broker::Broker;
 pub use memory::{Fault, Memory};
+pub use pace::Pace;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 
@@ -54,6 +58,18 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// What a handler's effects can rely on.
     fn guarantee(&self) -> Guarantee;
 
+    /// Runs what uses a session: all that the run time does between [`begin`](Store::begin) and the end of a session goes
+    /// through here. A store whose statements block a thread puts each poll of it on a thread that may be blocked, and
+    /// tells `pace`. Dropped, the work ends as soon as it can, and `pace` says when it has. An error means that the run
+    /// time shuts down, and nothing of the session is kept.
+    fn place<T, W>(&self, _pace: &Arc<Pace>, work: W) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        async { Ok(work.await) }
+    }
+
     /// Takes the lane: raises its epoch and returns what is stored. Where nothing is stored yet, `first` is stored with
     /// this claim; with `first` of `None` nothing happens and `None` is returned, so that the start is only resolved
     /// where it is needed.
@@ -69,12 +85,22 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn begin(&self, held: &Held) -> impl Future<Output = Result<Self::Session>> + Send;
 
     /// Marks the point that [`undo`](Store::undo) returns to: before each record. A later mark replaces an earlier one. An
-    /// error means what it means in `undo`.
-    fn mark(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
+    /// error means what it means in `undo`. A store whose statements block a thread stops those of the handler that run
+    /// for longer than `deadline` from now on, and remembers that.
+    fn mark(
+        &self,
+        session: &mut Self::Session,
+        deadline: Option<Duration>,
+    ) -> impl Future<Output = Result> + Send;
 
-    /// Undoes what the handler wrote since the mark, also what a handler whose future was dropped is still writing. An
-    /// error means that the whole transaction is gone (a statement ended it, the connection broke): the session must be
-    /// dropped and every record of it runs again.
+    /// Whether a statement was stopped since the mark, because the deadline had passed: whatever the handler made of that,
+    /// its attempt has failed.
+    fn is_overdue(&self, _session: &Self::Session) -> bool {
+        false
+    }
+
+    /// Undoes what the handler wrote since the mark. An error means that the whole transaction is gone (a statement ended
+    /// it, the connection broke): the session must be dropped and every record of it runs again.
     fn undo(&self, session: &mut Self::Session) -> impl Future<Output = Result> + Send;
 
     /// Whether the transaction is still whole after a handler returned `Ok`, and ends the mark: a handler may have ended
@@ -106,7 +132,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<ParkedCount>> + Send;
 
     /// Writes the new cursor, the positions settled above it, and what is parked, into the transaction. Once in a
-    /// transaction, as the last thing before the commit; an error means what it means in [`undo`](Store::undo).
+    /// transaction, as the last thing before the commit; an error means what it means in [`undo`](Store::undo). A position
+    /// that is settled above the cursor already is an error that [`is_fenced`](Error::is_fenced).
     fn settle(
         &self,
         session: &mut Self::Session,
@@ -153,25 +180,17 @@ pub trait Store: Clone + Send + Sync + 'static {
     note = "give the consumer one, `Consumer::with_store(source, store::Sqlite::open(\"app.db\").await?)`, and write the handler for it: `impl person::Handler<Sqlite> for ..`"
 )]
 pub trait Transactional: Store {
-    /// What statements run on.
+    /// What a handler's statements go through.
     type Connection: ?Sized;
 
-    /// The connection of a session, inside its transaction.
+    /// The transaction of a session.
     fn connection(session: &mut Self::Session) -> &mut Self::Connection;
-
-    /// Settles a record that was handed out, in a transaction of the user's own on the same database: checks the fence and
-    /// writes what [`settle`](Store::settle) would, all of it or, with an error, nothing. The run time finds out by itself
-    /// whether the user then commits.
-    fn settle_in(
-        &self,
-        connection: &mut Self::Connection,
-        due: &Due,
-    ) -> impl Future<Output = Result> + Send;
 }
 
 /// What is due when a record that was handed out is acknowledged.
 #[derive(Debug, Clone)]
-pub enum Due {
+#[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
+pub(crate) enum Due {
     /// The position of its lane moves.
     Record {
         /// The lane, as it was claimed.

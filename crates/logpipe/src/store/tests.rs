@@ -95,7 +95,7 @@ impl<S: Administration> Bench<S> {
     /// Redrives one record, which is handled or fails; returns its position.
     async fn redrive_one(&self, handled: bool) -> Option<u64> {
         let (mut session, redrive) = self.store.begin_redrive("billing").await.unwrap()?;
-        self.store.mark(&mut session).await.unwrap();
+        self.store.mark(&mut session, None).await.unwrap();
         if handled {
             self.store.redriven(&mut session, &redrive).await.unwrap();
         } else {
@@ -207,7 +207,7 @@ async fn what_is_not_committed_did_not_happen<S: Administration>(bench: Bench<S>
     let (mut held, _) = bench.claim(&key("0")).await;
     for keep_session in [true, false] {
         let mut session = bench.store.begin(&held).await.unwrap();
-        bench.store.mark(&mut session).await.unwrap();
+        bench.store.mark(&mut session, None).await.unwrap();
         let mut lost = settlement(3, &[5]);
         lost.parked.push(park(4, Some("k"), "Failed"));
         bench.store.settle(&mut session, lost).await.unwrap();

@@ -155,14 +155,14 @@ async fn rejected_records_are_none_of_the_batch() {
 mod sqlite {
     use logpipe::Result;
     use logpipe::store::Sqlite;
-    use logpipe::store::sqlite::sqlx;
 
     use super::*;
+    use crate::file;
 
-    async fn insert<'a>(notes: impl IntoIterator<Item = &'a Note>, cx: &mut Cx<Sqlite>) -> Result {
+    fn insert<'a>(notes: impl IntoIterator<Item = &'a Note>, cx: &mut Cx<Sqlite>) -> Result {
         for note in notes {
-            let statement = sqlx::query("insert into effects values (?)");
-            statement.bind(note.number).execute(cx.tx()).await?;
+            cx.tx()
+                .execute("insert into effects values (?)", [note.number])?;
         }
         Ok(())
     }
@@ -171,15 +171,12 @@ mod sqlite {
     #[tokio::test]
     async fn effects_of_a_batch_happen_once() {
         let store = Sqlite::temporary().await.unwrap();
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store.path());
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        for table in [
-            "create table effects (number integer)",
-            "create table taken (id text primary key)",
-            "insert into taken values ('x')",
-        ] {
-            sqlx::query(table).execute(&pool).await.unwrap();
-        }
+        let other = file::open(
+            &store,
+            "create table effects (number integer);
+             create table taken (id text primary key);
+             insert into taken values ('x')",
+        );
         let log = one_lane();
         let misbehaving = ["errs", "tears", "fails", "waits"];
         let id = |n: i64| match misbehaving.get(n as usize / 50) {
@@ -199,9 +196,9 @@ mod sqlite {
                 if let Some(index) = at("fails") {
                     notes.fail(index, "not this one");
                     let rest = (0..notes.len()).filter(|&other| other != index);
-                    return insert(rest.map(|index| &notes[index]), cx).await;
+                    return insert(rest.map(|index| &notes[index]), cx);
                 }
-                insert(notes.iter(), cx).await?;
+                insert(notes.iter(), cx)?;
                 if at("errs").is_some() {
                     return Err(Error::msg("one of them"));
                 }
@@ -209,9 +206,10 @@ mod sqlite {
                     return Err(Error::unavailable("the other service is down"));
                 }
                 if at("tears").is_some() {
-                    let torn = sqlx::query("insert or rollback into taken values ('x')");
-                    let _ = torn.execute(cx.tx()).await;
-                    return insert(notes.iter(), cx).await.or(Ok(()));
+                    let _ = cx
+                        .tx()
+                        .execute("insert or rollback into taken values ('x')", []);
+                    return insert(notes.iter(), cx).or(Ok(()));
                 }
                 Ok(())
             })
@@ -220,10 +218,7 @@ mod sqlite {
             .stop_after(200);
         let outcome = Service::new().with(consumer).run().await.unwrap();
         assert_eq!((outcome.handled, outcome.parked), (197, 3));
-        let effects: Vec<i64> = sqlx::query_scalar("select number from effects")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
+        let effects = file::numbers(&other, "select number from effects");
         let of_key = |key: i64| -> Vec<i64> {
             let numbers = effects.iter().copied();
             numbers.filter(|n| n % 50 != 25 && n % 7 == key).collect()

@@ -8,11 +8,14 @@
 //! * `receipts`: a loop of one's own
 //! * `sqlite`: effects in one transaction with the position
 //! * `troubles`: what is no record's fault, and bounds
+//! * `upgrades`: files of earlier versions
 //! * `words`: what logs, health and errors say, and what they must not
 
 mod basics;
 mod batches;
 mod ends;
+#[cfg(feature = "sqlite")]
+mod file;
 mod group;
 mod losses;
 mod note;
@@ -20,4 +23,6 @@ mod receipts;
 #[cfg(all(feature = "local", feature = "sqlite"))]
 mod sqlite;
 mod troubles;
+#[cfg(all(feature = "local", feature = "sqlite"))]
+mod upgrades;
 mod words;

@@ -147,43 +147,56 @@ async fn an_acknowledgement_that_is_not_durable_is_an_error() {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use logpipe::store::Sqlite;
-    use logpipe::store::sqlite::sqlx;
+    use logpipe::store::sqlite::AckIn;
+    use logpipe::store::sqlite::rusqlite::{Connection, Transaction, TransactionBehavior};
     use logpipe::{Delivery, Result};
 
     use super::*;
+    use crate::file;
 
     struct Bench {
         store: Sqlite,
-        pool: sqlx::SqlitePool,
+        connection: Connection,
     }
 
     impl Bench {
         async fn new() -> Self {
             let store = Sqlite::temporary().await.unwrap();
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store.path());
-            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-            let table = sqlx::query("create table effects (number integer)");
-            table.execute(&pool).await.unwrap();
-            Self { store, pool }
+            let tables = "
+                create table effects (number integer);
+                create table taken (id text primary key);
+                insert into taken values ('x')";
+            let connection = file::open(&store, tables);
+            Self { store, connection }
+        }
+
+        /// Begins a transaction and writes an effect.
+        fn begin(&self, number: i64) -> Transaction<'_> {
+            let behavior = TransactionBehavior::Immediate;
+            let tx = Transaction::new_unchecked(&self.connection, behavior).unwrap();
+            tx.execute("insert into effects values (?)", [number])
+                .unwrap();
+            tx
         }
 
         /// Writes an effect and settles in one transaction, which is returned open.
-        async fn write(
-            &self,
-            delivery: Delivery<AnyNote, Sqlite>,
-        ) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
-            let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("insert into effects values (?)")
-                .bind(delivery.message.0.number)
-                .execute(&mut *tx)
-                .await?;
-            delivery.receipt.ack_in(&mut tx).await?;
+        fn write(&self, delivery: Delivery<AnyNote, Sqlite>) -> Result<Transaction<'_>> {
+            let tx = self.begin(delivery.message.0.number);
+            delivery.receipt.ack_in(&tx)?;
             Ok(tx)
         }
 
-        async fn effects(&self) -> Vec<i64> {
-            let numbers = sqlx::query_scalar("select number from effects order by rowid");
-            numbers.fetch_all(&self.pool).await.unwrap()
+        fn effects(&self) -> Vec<i64> {
+            file::numbers(
+                &self.connection,
+                "select number from effects order by rowid",
+            )
+        }
+
+        /// Where the lane stands, and how many records are settled above that.
+        async fn position(&self) -> (Cursor, u64) {
+            let lane = self.store.lanes(None).await.unwrap().remove(0);
+            (lane.cursor, lane.settled)
         }
     }
 
@@ -199,19 +212,13 @@ mod sqlite {
             match came.len() {
                 // Waits for its next attempt, while later ones are settled above the cursor.
                 1 => delivery.receipt.retry(),
-                2 | 3 => bench
-                    .write(delivery)
-                    .await
-                    .unwrap()
-                    .rollback()
-                    .await
-                    .unwrap(),
-                _ => bench.write(delivery).await.unwrap().commit().await.unwrap(),
+                2 | 3 => bench.write(delivery).unwrap().rollback().unwrap(),
+                _ => bench.write(delivery).unwrap().commit().unwrap(),
             }
         }
         // What was rolled back comes again, as if nothing had been: attempts are counted from a claim on.
         assert!(came.len() > 6, "{came:?}");
-        let mut effects = bench.effects().await;
+        let mut effects = bench.effects();
         effects.sort_unstable();
         assert_eq!(effects, [1, 2, 3, 4], "{came:?}");
         let left = consumer().idle_timeout(Duration::from_millis(200));
@@ -227,15 +234,15 @@ mod sqlite {
             .stop_after(2)
             .deliveries::<AnyNote>();
         let first = deliveries.next().await.unwrap().unwrap();
-        let tx = bench.write(first).await.unwrap();
+        let tx = bench.write(first).unwrap();
         let next = tokio::time::timeout(Duration::from_millis(300), deliveries.next());
         assert!(next.await.is_err(), "the lane goes on when it is committed");
-        tx.commit().await.unwrap();
+        tx.commit().unwrap();
         let second = deliveries.next().await.unwrap().unwrap();
         assert_eq!(second.message.0.number, 2);
-        bench.write(second).await.unwrap().commit().await.unwrap();
+        bench.write(second).unwrap().commit().unwrap();
         assert!(deliveries.next().await.unwrap().is_none());
-        assert_eq!(bench.effects().await, [1, 2]);
+        assert_eq!(bench.effects(), [1, 2]);
     }
 
     /// Another process took the lane: the loop hears of it and rolls back.
@@ -246,13 +253,13 @@ mod sqlite {
         let mut deliveries = consumer(&log, &bench.store).deliveries::<AnyNote>();
         let delivery = deliveries.next().await.unwrap().unwrap();
         let taken = "update logpipe_lanes set epoch = epoch + 1";
-        sqlx::query(taken).execute(&bench.pool).await.unwrap();
-        let error = bench.write(delivery).await.unwrap_err();
+        bench.connection.execute(taken, []).unwrap();
+        let error = bench.write(delivery).unwrap_err();
         assert!(error.is_fenced(), "{error}");
-        assert_eq!(bench.effects().await, [] as [i64; 0]);
+        assert_eq!(bench.effects(), [] as [i64; 0]);
         let again = deliveries.next().await.unwrap().unwrap();
-        bench.write(again).await.unwrap().commit().await.unwrap();
-        assert_eq!(bench.effects().await, [1]);
+        bench.write(again).unwrap().commit().unwrap();
+        assert_eq!(bench.effects(), [1]);
     }
 
     #[tokio::test]
@@ -261,9 +268,74 @@ mod sqlite {
         let log = log_of(&[note("a", 1)]).await;
         let mut deliveries = consumer(&log, &bench.store).deliveries::<AnyNote>();
         let delivery = deliveries.next().await.unwrap().unwrap();
-        let mut connection = bench.pool.acquire().await.unwrap();
-        let error = delivery.receipt.ack_in(&mut connection).await.unwrap_err();
+        let error = delivery.receipt.ack_in(&bench.connection).unwrap_err();
         assert!(error.to_string().contains("begin one"), "{error}");
         assert_eq!(deliveries.next().await.unwrap().unwrap().attempt, 2);
+    }
+
+    /// What is written after that is committed on its own, and settling must not be among it.
+    #[tokio::test]
+    async fn a_transaction_that_a_statement_ended_settles_nothing() {
+        let bench = Bench::new().await;
+        let log = log_of(&[note("a", 1)]).await;
+        let mut deliveries = consumer(&log, &bench.store)
+            .stop_after(1)
+            .deliveries::<AnyNote>();
+        let delivery = deliveries.next().await.unwrap().unwrap();
+        let tx = bench.begin(1);
+        let ends_it = "insert or rollback into taken values ('x')";
+        tx.execute(ends_it, []).unwrap_err();
+        tx.execute("insert into taken values ('y')", []).unwrap();
+        let error = delivery.receipt.ack_in(&tx).unwrap_err();
+        assert!(error.to_string().contains("has ended it"), "{error}");
+        drop(tx);
+        assert_eq!(bench.position().await, (Cursor::Start, 0));
+        assert_eq!(bench.effects(), [] as [i64; 0]);
+
+        let again = deliveries.next().await.unwrap().unwrap();
+        assert_eq!((again.message.0.number, again.attempt), (1, 2));
+        bench.write(again).unwrap().commit().unwrap();
+        assert!(deliveries.next().await.unwrap().is_none());
+        assert_eq!(bench.effects(), [1]);
+    }
+
+    /// Above the cursor only the loop's own transaction says that the record is done. Nothing that the store writes
+    /// afterwards may be needed: here it can't write.
+    #[tokio::test(start_paused = true)]
+    async fn what_the_loop_committed_above_the_cursor_is_done() {
+        let bench = Bench::new().await;
+        let log = log_of(&[note("a", 1), note("b", 2), note("c", 3)]).await;
+        let consumer = || {
+            consumer(&log, &bench.store).set(|settings| {
+                settings.retry.first_delay_ms = 60_000;
+                settings.retry.longest_delay_ms = 60_000;
+            })
+        };
+        let mut deliveries = consumer().stop_after(3).deliveries::<AnyNote>();
+        let mut next = async |number| {
+            let delivery = deliveries.next().await.unwrap().unwrap();
+            assert_eq!(delivery.message.0.number, number);
+            delivery
+        };
+        next(1).await.receipt.retry();
+        let tx = bench.write(next(2).await).unwrap();
+        tx.execute_batch(
+            "create trigger full before update of updated_at on logpipe_lanes
+             begin select raise(abort, 'no room'); end",
+        )
+        .unwrap();
+        tx.commit().unwrap();
+        let third = next(3).await;
+        assert_eq!(bench.position().await, (Cursor::Start, 1));
+        bench.connection.execute_batch("drop trigger full").unwrap();
+        bench.write(third).unwrap().commit().unwrap();
+        let first = next(1).await;
+        assert_eq!(first.attempt, 2);
+        bench.write(first).unwrap().commit().unwrap();
+        assert!(deliveries.next().await.unwrap().is_none());
+        assert_eq!(bench.effects(), [2, 3, 1]);
+
+        let left = consumer().idle_timeout(Duration::from_secs(30));
+        assert!(left.deliveries::<AnyNote>().next().await.unwrap().is_none());
     }
 }

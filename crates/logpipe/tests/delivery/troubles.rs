@@ -367,10 +367,15 @@ mod local {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use logpipe::store::Sqlite;
-    use logpipe::store::sqlite::sqlx;
-    use logpipe::store::sqlite::sqlx::sqlite::SqliteConnectOptions;
+    use logpipe::store::sqlite::rusqlite::{Connection, params};
 
     use super::*;
+    use crate::file;
+
+    const TABLES: &str = "
+        create table effects (number integer, attempt integer, ballast blob);
+        create table ballast (bytes blob);
+        insert into ballast values (zeroblob(1000000))";
 
     /// Writes a row with its attempt, and so many bytes.
     fn writing(consumer: Consumer<Sqlite>, bytes: i64) -> Consumer<Sqlite> {
@@ -378,50 +383,32 @@ mod sqlite {
             bytes,
             async |bytes: &i64, note: Note, cx: &mut Cx<Sqlite>| {
                 let attempt = cx.attempt();
-                sqlx::query("insert into effects values (?, ?, zeroblob(?))")
-                    .bind(note.number)
-                    .bind(attempt)
-                    .bind(*bytes)
-                    .execute(cx.tx())
-                    .await?;
+                cx.tx().execute(
+                    "insert into effects values (?, ?, zeroblob(?))",
+                    params![note.number, attempt, bytes],
+                )?;
                 Ok(())
             },
         )
     }
 
     /// Effects happened once each, at the first attempt.
-    async fn assert_effects(pool: &sqlx::SqlitePool, count: i64) {
-        let (rows, numbers, attempts): (i64, i64, i64) =
-            sqlx::query_as("select count(*), count(distinct number), max(attempt) from effects")
-                .fetch_one(pool)
-                .await
-                .unwrap();
-        assert_eq!((rows, numbers, attempts), (count, count, 1));
-    }
-
-    async fn file(folder: &tempfile::TempDir) -> (SqliteConnectOptions, sqlx::SqlitePool) {
-        let options = SqliteConnectOptions::new().filename(folder.path().join("app.db"));
-        let options = options.create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options.clone())
-            .await
-            .unwrap();
-        for statement in [
-            "create table effects (number integer, attempt integer, ballast blob)",
-            "create table ballast (bytes blob)",
-            "insert into ballast values (zeroblob(1000000))",
-        ] {
-            sqlx::query(statement).execute(&pool).await.unwrap();
-        }
-        (options, pool)
+    fn assert_effects(other: &Connection, count: i64) {
+        let query = "select count(*), count(distinct number), max(attempt) from effects";
+        let counts: Vec<(i64, i64, i64)> = file::rows(other, query, |row| row.try_into());
+        assert_eq!(counts, [(count, count, 1)]);
     }
 
     #[tokio::test]
     async fn a_full_disk_parks_nothing_and_passes() {
         let folder = tempfile::tempdir().unwrap();
-        let (options, pool) = file(&folder).await;
+        let path = folder.path().join("app.db");
         // 1.6 MB: with the ballast there is room for some fifty of the hundred.
-        let options = options.pragma("max_page_count", "400");
-        let store = Sqlite::with_options(options).await.unwrap();
+        let store = Sqlite::open_with(path, |connection| {
+            connection.pragma_update(None, "max_page_count", 400)
+        });
+        let store = store.await.unwrap();
+        let other = file::open(&store, TABLES);
         let log = Log::memory();
         let notes: Vec<Note> = (0..100).map(|n| note(&format!("k{}", n % 9), n)).collect();
         send(&log, &notes).await;
@@ -436,23 +423,48 @@ mod sqlite {
             |state: &LaneState| matches!(state, LaneState::Waiting(why) if why.contains("full"));
         until("the disk is full", || any_lane(&monitor, is_full)).await;
         assert!(!monitor.health().is_well());
-        sqlx::query("delete from ballast")
-            .execute(&pool)
-            .await
-            .unwrap();
+        file::write(&store, "delete from ballast").await;
         let freed = Instant::now();
         let outcome = running.await.unwrap().unwrap();
         assert!(freed.elapsed() < Duration::from_secs(5));
         assert_eq!((outcome.handled, outcome.parked), (100, 0));
-        assert_effects(&pool, 100).await;
+        assert_effects(&other, 100);
+    }
+
+    /// The run time has one thread: the handler has another one, and what waits for it is told so.
+    #[tokio::test]
+    async fn a_handler_that_blocks_its_thread_leaves_the_run_time_free() {
+        let store = Sqlite::temporary().await.unwrap();
+        let other = file::open(&store, TABLES);
+        let log = Log::memory();
+        send(&log, &[note("a", 1)]).await;
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let blocking = consumer(&log, &store).on_with(
+            Mutex::new(blocked),
+            async |blocked: &Mutex<mpsc::Receiver<()>>, note: Note, cx: &mut Cx<Sqlite>| {
+                let patience = Duration::from_secs(30);
+                blocked.lock().unwrap().recv_timeout(patience)?;
+                let row = params![note.number, cx.attempt()];
+                cx.tx()
+                    .execute("insert into effects values (?, ?, null)", row)?;
+                Ok(())
+            },
+        );
+        let service = Service::new().with(blocking.stop_after(1));
+        let monitor = service.monitor();
+        let running = tokio::spawn(service.run());
+        let is_stuck = |state: &LaneState| *state == LaneState::Stuck;
+        until("health says stuck", || any_lane(&monitor, is_stuck)).await;
+        unblock.send(()).unwrap();
+        assert_eq!(running.await.unwrap().unwrap().handled, 1);
+        assert_effects(&other, 1);
     }
 
     /// Longer than a transaction's patience (5 s), while records keep coming.
     #[tokio::test]
     async fn a_locked_store_parks_nothing_and_goes_on_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let (options, pool) = file(&folder).await;
-        let store = Sqlite::with_options(options).await.unwrap();
+        let store = Sqlite::temporary().await.unwrap();
+        let other = file::open(&store, TABLES);
         let log = Log::memory();
         let notes: Vec<Note> = (0..300).map(|n| note(&format!("k{}", n % 9), n)).collect();
         let service = Service::new().with(writing(consumer(&log, &store), 10).stop_after(300));
@@ -460,17 +472,17 @@ mod sqlite {
         let running = tokio::spawn(service.run());
         send(&log, &notes[..100]).await;
         until("the first are handled", || handled(&monitor) == 100).await;
-        let other = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
         send(&log, &notes[100..200]).await;
         let is_waiting = |state: &LaneState| matches!(state, LaneState::Waiting(why) if why.contains("others have held"));
         until("a lane waits", || any_lane(&monitor, is_waiting)).await;
         send(&log, &notes[200..]).await;
         assert_eq!(handled(&monitor), 100);
-        other.rollback().await.unwrap();
+        other.execute_batch("ROLLBACK").unwrap();
         let freed = Instant::now();
         let outcome = running.await.unwrap().unwrap();
         assert!(freed.elapsed() < Duration::from_secs(5));
         assert_eq!((outcome.handled, outcome.parked), (300, 0));
-        assert_effects(&pool, 300).await;
+        assert_effects(&other, 300);
     }
 }

@@ -1,8 +1,8 @@
 //! Do logs say what an incident is debugged by, and nothing of what was sent?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use logpipe::sink::NewRecord;
 use logpipe::store::{Administration, Filter, Memory};
 use logpipe::{Consumer, Cx, Error, Log, Service, memory};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use crate::note::{Note, Note2, Seen, Stranger, note};
 
@@ -23,12 +24,36 @@ const SECRET: &str = "hush";
 /// A span or an event: its fields, the message among them.
 type Line = BTreeMap<&'static str, String>;
 
-/// Hears one thread. It is the process's only subscriber: while there is a single one, tracing asks the default of the
-/// thread that meets a span first, and a subscriber of another thread alone would never hear of that span.
-#[derive(Clone)]
+/// Writes down what it hears.
+#[derive(Clone, Default)]
 struct Listener {
     lines: Arc<Mutex<Vec<Line>>>,
-    thread: ThreadId,
+    /// Hears this one alone: the subscriber of the whole process.
+    thread: Option<ThreadId>,
+    /// At most this; everything where there is none.
+    wants: Option<LevelFilter>,
+    /// The spans that each thread is in, by their places among the lines.
+    within: Arc<Mutex<HashMap<ThreadId, Vec<usize>>>>,
+}
+
+/// While there is a single subscriber, tracing asks the default of the thread that meets a span first, and remembers its
+/// answer for all threads. With this one there are several, and it asks each of them. It wants nothing, so that as long as
+/// it is alone nobody is asked.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| {
+    Dispatch::new(Listener {
+        wants: Some(LevelFilter::OFF),
+        ..Listener::default()
+    })
+});
+
+impl Listener {
+    fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut *self.lines.lock().unwrap())
+    }
+}
+
+fn place(span: &Id) -> usize {
+    span.into_u64() as usize - 1
 }
 
 struct Reading<'a>(&'a mut Line);
@@ -45,7 +70,12 @@ impl Subscriber for Listener {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        thread::current().id() == self.thread && metadata.target().starts_with("logpipe")
+        let is_heard = |thread| thread == thread::current().id();
+        self.thread.is_none_or(is_heard) && metadata.target().starts_with("logpipe")
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.wants
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -58,7 +88,7 @@ impl Subscriber for Listener {
 
     fn record(&self, span: &Id, values: &Record<'_>) {
         let mut lines = self.lines.lock().unwrap();
-        values.record(&mut Reading(&mut lines[span.into_u64() as usize - 1]));
+        values.record(&mut Reading(&mut lines[place(span)]));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -66,21 +96,38 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::new();
         event.record(&mut Reading(&mut line));
+        let within = self.within.lock().unwrap();
+        if let Some(span) = within
+            .get(&thread::current().id())
+            .and_then(|all| all.last())
+        {
+            line.insert("within", span.to_string());
+        }
         self.lines.lock().unwrap().push(line);
     }
 
-    fn enter(&self, _: &Id) {}
+    fn enter(&self, span: &Id) {
+        let mut within = self.within.lock().unwrap();
+        within
+            .entry(thread::current().id())
+            .or_default()
+            .push(place(span));
+    }
 
-    fn exit(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {
+        let mut within = self.within.lock().unwrap();
+        within.entry(thread::current().id()).or_default().pop();
+    }
 }
 
 /// Whatever becomes of a record.
 #[tokio::test(start_paused = true)]
 async fn every_verdict_names_its_record_and_nothing_shows_what_is_in_it() {
     let listener = Listener {
-        lines: Arc::default(),
-        thread: thread::current().id(),
+        thread: Some(thread::current().id()),
+        ..Listener::default()
     };
+    LazyLock::force(&ANOTHER);
     tracing::subscriber::set_global_default(listener.clone()).unwrap();
     let log = Log::new(memory::Memory::with(memory::Settings {
         lanes: 1,
@@ -141,7 +188,7 @@ async fn every_verdict_names_its_record_and_nothing_shows_what_is_in_it() {
     let error = Service::new().with(stopping).run().await.unwrap_err();
     write!(said, "{error} {error:?}").unwrap();
 
-    let lines = std::mem::take(&mut *listener.lines.lock().unwrap());
+    let lines = listener.take();
     for (words, least) in [
         ("message", 7),
         ("failed, to be tried again", 1),
@@ -168,4 +215,47 @@ async fn every_verdict_names_its_record_and_nothing_shows_what_is_in_it() {
     }
     write!(said, "{lines:?}").unwrap();
     assert!(!said.contains(SECRET), "{said}");
+}
+
+/// The thread of a handler has no subscriber of its own, and may be another one each time that it goes on.
+#[cfg(feature = "sqlite")]
+#[tokio::test(start_paused = true)]
+async fn handlers_are_heard_by_the_subscriber_of_their_service() {
+    use logpipe::store::Sqlite;
+
+    let listener = Listener::default();
+    LazyLock::force(&ANOTHER);
+    let _guard = tracing::subscriber::set_default(listener.clone());
+    let (log, store) = (Log::memory(), Sqlite::temporary().await.unwrap());
+    let producer = log.producer("notes").await.unwrap();
+    producer.send(&note("a", 1)).await.unwrap();
+    let consumer = Consumer::with_store(log.source("notes"), store)
+        .group("test")
+        .on(async |note: Note, _: &mut Cx<Sqlite>| {
+            for message in ["before", "behind"] {
+                let thread = thread::current().id();
+                tracing::info!(target: "logpipe_test", number = note.number, ?thread, "{message}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok(())
+        })
+        .on(async |_: Note2, _: &mut Cx<Sqlite>| Ok(()))
+        .stop_after(1);
+    let outcome = Service::new().with(consumer).run().await.unwrap();
+    assert_eq!(outcome.handled, 1);
+    let lines = listener.take();
+    for message in ["before", "behind"] {
+        let is_it = |line: &&Line| line.get("message").is_some_and(|said| said == message);
+        let line = lines.iter().find(is_it).expect(message);
+        assert_ne!(line["thread"], format!("{:?}", thread::current().id()));
+        assert_eq!(line["number"], "1");
+        let span = &lines[line["within"].parse::<usize>().unwrap()];
+        assert_eq!((&*span["span"], &*span["attempt"]), ("message", "1"));
+        for field in ["topic", "lane", "position", "type", "version"] {
+            assert!(
+                span.contains_key(field),
+                "{message} without {field}: {span:?}"
+            );
+        }
+    }
 }

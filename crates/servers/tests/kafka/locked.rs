@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use logpipe::store::Sqlite;
-use logpipe::store::sqlite::sqlx;
+use logpipe::store::sqlite::rusqlite::{Connection, params};
 use logpipe::{Consumer, Cx};
 use logpipe_servers::kafka::{create_topic, shared};
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::support::{self, Note, PATIENCE, Running, until};
 
@@ -36,28 +34,22 @@ async fn a_database_that_is_locked_for_a_minute_parks_nothing_and_work_goes_on_a
     let (bootstrap, topic) = (shared(), format!("locked-{}", std::process::id()));
     create_topic(&bootstrap, &topic, 4).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteConnectOptions::new()
-        .filename(folder.path().join("app.db"))
-        .create_if_missing(true);
-    let pool = SqlitePool::connect_with(options.clone()).await.unwrap();
+    let log = support::log(&bootstrap);
+    let store = Sqlite::open(folder.path().join("app.db")).await.unwrap();
+    let other = Connection::open(store.path()).unwrap();
     // No unique key: an effect that happened twice is seen.
-    sqlx::query("create table effects (id text, number integer, attempt integer)")
-        .execute(&pool)
-        .await
+    other
+        .execute_batch("create table effects (id text, number integer, attempt integer)")
         .unwrap();
 
-    let log = support::log(&bootstrap);
-    let store = Sqlite::with_options(options).await.unwrap();
     let consumer = Consumer::with_store(log.source(&*topic), store)
         .group(&topic)
         .on(async |note: Note, cx: &mut Cx<Sqlite>| {
             let attempt = cx.attempt();
-            sqlx::query("insert into effects values (?, ?, ?)")
-                .bind(note.id)
-                .bind(note.number)
-                .bind(attempt)
-                .execute(cx.tx())
-                .await?;
+            cx.tx().execute(
+                "insert into effects values (?, ?, ?)",
+                params![note.id, note.number, attempt],
+            )?;
             Ok(())
         });
     let running = Running::start(consumer);
@@ -76,7 +68,8 @@ async fn a_database_that_is_locked_for_a_minute_parks_nothing_and_work_goes_on_a
     });
     until("records are handled", || handled() > 100).await;
 
-    let other = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    other.busy_timeout(PATIENCE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (locked, before) = (Instant::now(), handled());
     until("lanes wait, and say for what", || {
         running.why().contains("others have held")
@@ -86,7 +79,7 @@ async fn a_database_that_is_locked_for_a_minute_parks_nothing_and_work_goes_on_a
     // The commits that the lock was behind.
     assert_eq!(handled(), before, "the file was not locked");
     assert!(running.why().contains("others have held"));
-    other.rollback().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     let freed = Instant::now();
     until("work goes on", || handled() > before).await;
     let resumed = freed.elapsed();
@@ -106,17 +99,20 @@ async fn a_database_that_is_locked_for_a_minute_parks_nothing_and_work_goes_on_a
         .unwrap();
     assert_eq!((outcome.handled as i64, outcome.parked), (sent, 0));
 
-    let (rows, numbers, attempts): (i64, i64, i64) =
-        sqlx::query_as("select count(*), count(distinct number), max(attempt) from effects")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-    assert_eq!((rows, numbers, attempts), (sent, sent, 1));
-    let (out_of_order,): (i64,) = sqlx::query_as(
-        "select count(*) from effects a join effects b on b.id = a.id and b.rowid > a.rowid and b.number < a.number",
-    )
-    .fetch_one(&pool)
-    .await
-    .unwrap();
+    let counts: (i64, i64, i64) = other
+        .query_row(
+            "select count(*), count(distinct number), max(attempt) from effects",
+            [],
+            |row| row.try_into(),
+        )
+        .unwrap();
+    assert_eq!(counts, (sent, sent, 1));
+    let out_of_order: i64 = other
+        .query_row(
+            "select count(*) from effects a join effects b on b.id = a.id and b.rowid > a.rowid and b.number < a.number",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
     assert_eq!(out_of_order, 0, "a key's records were handled out of order");
 }

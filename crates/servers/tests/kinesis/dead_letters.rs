@@ -6,11 +6,10 @@ use bytes::Bytes;
 use logpipe::record::{Cursor, Position, Record};
 use logpipe::sink::{NewRecord, Sent};
 use logpipe::source::Backend;
-use logpipe::store::sqlite::sqlx::{self, SqlitePool};
+use logpipe::store::sqlite::rusqlite::Connection;
 use logpipe::store::{Administration, Sqlite};
 use logpipe::{Broker, Consumer, Cx, Error, Log, Store};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::shared::{self, IDLE, Note, Running, Seen, until};
 use crate::{Bed, GROUP, STREAM, read_all, soon};
@@ -228,12 +227,10 @@ async fn others_write_to_the_database_while_the_topic_has_not_answered() {
     })
     .await;
     let parked = || running.monitor.health().consumers[0].parked;
-    let options = SqliteConnectOptions::new()
-        .filename(&file)
-        .busy_timeout(Duration::from_secs(2));
-    let pool = SqlitePool::connect_with(options).await.unwrap();
-    let written = sqlx::query("create table others (number integer)").execute(&pool);
-    written.await.expect("nobody holds the file");
+    let other = Connection::open(&file).unwrap();
+    other.busy_timeout(Duration::from_secs(2)).unwrap();
+    let written = other.execute_batch("create table others (number integer)");
+    written.expect("nobody holds the file");
     assert_eq!(parked(), 0);
     until("it is parked", || parked() == 1).await;
     assert_eq!(running.stop().await.parked, 1);

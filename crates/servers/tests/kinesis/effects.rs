@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use logpipe::Cx;
 use logpipe::record::Cursor;
 use logpipe::sink::Sent;
-use logpipe::store::sqlite::sqlx::{self, SqlitePool};
+use logpipe::store::sqlite::rusqlite::{Connection, Result, Row, params};
 use logpipe::store::{Administration, Sqlite};
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::GROUP;
-use crate::shared::Note;
+use crate::shared::{Note, PATIENCE};
 
 /// One record that was handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Effect {
 
 /// The table, as the test sees it.
 pub struct Effects {
-    pub pool: SqlitePool,
+    file: PathBuf,
 }
 
 /// Where effects and positions lie.
@@ -38,86 +36,97 @@ pub fn file(folder: &Path) -> PathBuf {
 }
 
 impl Effects {
-    pub async fn create(folder: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(file(folder))
-            .create_if_missing(true)
-            .busy_timeout(Duration::from_secs(20));
-        let pool = SqlitePool::connect_with(options).await.unwrap();
+    pub fn create(folder: &Path) -> Self {
+        let effects = Self { file: file(folder) };
         // No unique key: an effect that happened twice is seen.
-        sqlx::query(
-            "create table effects (place integer primary key, key text, number integer, shard text, by text)",
-        )
-        .execute(&pool)
-        .await
-        .unwrap();
-        Self { pool }
+        let table = "create table effects (place integer primary key, key text, number integer, shard text, by text)";
+        effects.open().execute_batch(table).unwrap();
+        effects
+    }
+
+    fn open(&self) -> Connection {
+        open(&self.file)
     }
 
     /// In the order in which they happened.
-    pub async fn all(&self) -> Vec<Effect> {
-        let rows: Vec<(i64, String, i64, String, String)> =
-            sqlx::query_as("select place, key, number, shard, by from effects order by place")
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
-        let effect = |(place, key, number, shard, by)| Effect {
-            place,
-            key,
-            number,
-            shard,
-            by,
+    pub fn all(&self) -> Vec<Effect> {
+        rows(
+            &self.open(),
+            "select * from effects order by place",
+            |row| {
+                Ok(Effect {
+                    place: row.get("place")?,
+                    key: row.get("key")?,
+                    number: row.get("number")?,
+                    shard: row.get("shard")?,
+                    by: row.get("by")?,
+                })
+            },
+        )
+    }
+
+    /// The cursors that are stored, by shard.
+    pub fn cursors(&self) -> BTreeMap<String, String> {
+        let query = "select shard, cursor from logpipe_lanes";
+        let cursors: Vec<(String, String)> = rows(&self.open(), query, |row| row.try_into());
+        cursors.into_iter().collect()
+    }
+
+    /// The numbers of the records that the stored positions call settled; a record's number is its place in `sent`.
+    pub async fn settled(&self, store: &Sqlite, sent: &[Sent]) -> BTreeSet<i64> {
+        let lanes = store.lanes(Some(GROUP)).await.unwrap();
+        let above: Vec<(String, String)> = rows(
+            &self.open(),
+            "select l.shard, s.position from logpipe_settled s join logpipe_lanes l on l.id = s.lane",
+            |row| row.try_into(),
+        );
+        let is_settled = |sent: &Sent| {
+            let lane = lanes.iter().find(|stored| stored.lane == sent.lane);
+            let is_below = lane.is_some_and(|stored| match &stored.cursor {
+                Cursor::Start => false,
+                Cursor::After(position) => sent.position <= *position,
+                Cursor::Closed => true,
+                other => panic!("a shard that was read stands at {other}"),
+            });
+            let is_it = |(shard, position): &(String, String)| {
+                shard == sent.lane.shard() && *position == sent.position.to_string()
+            };
+            is_below || above.iter().any(is_it)
         };
-        rows.into_iter().map(effect).collect()
+        let numbers = (0..).zip(sent);
+        numbers
+            .filter(|(_, sent)| is_settled(sent))
+            .map(|(number, _)| number)
+            .collect()
     }
 }
 
+/// A database that others write to.
+pub fn open(file: &Path) -> Connection {
+    let connection = Connection::open(file).unwrap();
+    connection.busy_timeout(PATIENCE).unwrap();
+    connection
+}
+
+/// What a query finds.
+pub fn rows<T>(
+    connection: &Connection,
+    query: &str,
+    map: impl FnMut(&Row<'_>) -> Result<T>,
+) -> Vec<T> {
+    let mut query = connection.prepare(query).unwrap();
+    let rows = query.query_map([], map).unwrap();
+    rows.collect::<Result<_>>().unwrap()
+}
+
 /// What a handler does.
-pub async fn write(cx: &mut Cx<Sqlite>, note: &Note, by: &str) -> logpipe::Result {
+pub fn write(cx: &mut Cx<Sqlite>, note: &Note, by: &str) -> logpipe::Result {
     let shard = cx.lane().shard().to_owned();
-    sqlx::query("insert into effects (key, number, shard, by) values (?, ?, ?, ?)")
-        .bind(&note.id)
-        .bind(note.number)
-        .bind(shard)
-        .bind(by)
-        .execute(cx.tx())
-        .await?;
+    cx.tx().execute(
+        "insert into effects (key, number, shard, by) values (?, ?, ?, ?)",
+        params![note.id, note.number, shard, by],
+    )?;
     Ok(())
-}
-
-/// The cursors that are stored, by shard.
-pub async fn cursors(pool: &SqlitePool) -> BTreeMap<String, String> {
-    let rows = sqlx::query_as("select shard, cursor from logpipe_lanes").fetch_all(pool);
-    rows.await.unwrap().into_iter().collect()
-}
-
-/// The numbers of the records that the stored positions call settled; a record's number is its place in `sent`.
-pub async fn settled(store: &Sqlite, pool: &SqlitePool, sent: &[Sent]) -> BTreeSet<i64> {
-    let lanes = store.lanes(Some(GROUP)).await.unwrap();
-    let above: Vec<(String, String)> = sqlx::query_as(
-        "select l.shard, s.position from logpipe_settled s join logpipe_lanes l on l.id = s.lane",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap();
-    let is_settled = |sent: &Sent| {
-        let lane = lanes.iter().find(|stored| stored.lane == sent.lane);
-        let is_below = lane.is_some_and(|stored| match &stored.cursor {
-            Cursor::Start => false,
-            Cursor::After(position) => sent.position <= *position,
-            Cursor::Closed => true,
-            other => panic!("a shard that was read stands at {other}"),
-        });
-        let is_it = |(shard, position): &(String, String)| {
-            shard == sent.lane.shard() && *position == sent.position.to_string()
-        };
-        is_below || above.iter().any(is_it)
-    };
-    let numbers = (0..).zip(sent);
-    numbers
-        .filter(|(_, sent)| is_settled(sent))
-        .map(|(number, _)| number)
-        .collect()
 }
 
 /// Every record up to `count` once, and each key's in their order.

@@ -9,9 +9,7 @@ use logpipe::record::LaneId;
 use logpipe::sink::Sent;
 use logpipe::source::Event;
 use logpipe::store::Sqlite;
-use logpipe::store::sqlite::sqlx::{self, SqlitePool};
 use logpipe::{Consumer, Cx, Log};
-use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::Semaphore;
 
 use crate::effects::{self, Effects, assert_each_once_in_order};
@@ -51,7 +49,7 @@ impl Place {
     async fn new() -> Self {
         let bed = Bed::new(SHARDS).await;
         let log = Log::new(bed.log.clone());
-        let effects = Effects::create(bed.folder.path()).await;
+        let effects = Effects::create(bed.folder.path());
         let store = effects::file(bed.folder.path());
         let notes: Vec<Note> = (0..RECORDS)
             .map(|number| Note {
@@ -74,17 +72,17 @@ impl Place {
 
     /// Waits until every member of the group has looked at it once more. Each says so every few seconds.
     async fn everybody_looked(&self) {
-        let leases = SqliteConnectOptions::new().filename(self.bed.folder.path().join("leases.db"));
-        let pool = SqlitePool::connect_with(leases).await.unwrap();
-        let members = async || -> BTreeMap<String, i64> {
-            let rows = sqlx::query_as("select id, expires from members").fetch_all(&pool);
-            rows.await.unwrap().into_iter().collect()
+        let leases = effects::open(&self.bed.folder.path().join("leases.db"));
+        let members = || -> BTreeMap<String, i64> {
+            let query = "select id, expires from members";
+            let members: Vec<(String, i64)> = effects::rows(&leases, query, |row| row.try_into());
+            members.into_iter().collect()
         };
-        let before = members().await;
+        let before = members();
         assert_eq!(before.len(), 2, "{before:?}");
         let all = async {
             loop {
-                let now = members().await;
+                let now = members();
                 if before.iter().all(|(id, expires)| now[id] > *expires) {
                     return;
                 }
@@ -104,19 +102,19 @@ impl Place {
                 async |(seen, gate): &(Seen, Arc<Semaphore>), note: Note, cx: &mut Cx<Sqlite>| {
                     seen.push(note.number);
                     gate.acquire().await.expect("is never closed").forget();
-                    effects::write(cx, &note, "").await
+                    effects::write(cx, &note, "")
                 },
             )
     }
 
     /// The numbers of the records that the stored positions call settled.
     async fn settled(&self) -> BTreeSet<i64> {
-        effects::settled(&self.store, &self.effects.pool, &self.sent).await
+        self.effects.settled(&self.store, &self.sent).await
     }
 
     /// The numbers of the records that have an effect, each once.
     async fn handled(&self) -> BTreeSet<i64> {
-        let effects = self.effects.all().await;
+        let effects = self.effects.all();
         let numbers: BTreeSet<i64> = effects.iter().map(|effect| effect.number).collect();
         assert_eq!(numbers.len(), effects.len(), "effects that happened twice");
         numbers
@@ -190,7 +188,7 @@ async fn ends_in_a_rebalance(end: End) {
     gate.add_permits(1_000);
     let rest = shared::run(place.consumer(&Seen::default(), &gate)).await;
     assert_eq!(rest.handled + count, RECORDS as u64, "{end:?}: the rest");
-    assert_each_once_in_order(&place.effects.all().await, RECORDS);
+    assert_each_once_in_order(&place.effects.all(), RECORDS);
     let settled = place.settled().await.len();
     assert_eq!(settled, RECORDS as usize, "{end:?}: at the end");
 }

@@ -55,13 +55,13 @@ async fn all_faults_at_once_lose_nothing_and_double_no_effect() {
     let faults = bed.server.faults();
     faults.page_shards(2);
     let log = Log::new(bed.log.clone());
-    let effects = Effects::create(bed.folder.path()).await;
+    let effects = Effects::create(bed.folder.path());
     let store = Sqlite::open(effects::file(bed.folder.path()))
         .await
         .unwrap();
     let consumer = Consumer::with_store(log.source(STREAM), store)
         .group(GROUP)
-        .on(async |note: Note, cx: &mut Cx<Sqlite>| effects::write(cx, &note, "").await);
+        .on(async |note: Note, cx: &mut Cx<Sqlite>| effects::write(cx, &note, ""));
     let running = Running::start(consumer);
     let handled = || running.monitor.health().consumers[0].handled;
 
@@ -119,7 +119,7 @@ async fn all_faults_at_once_lose_nothing_and_double_no_effect() {
     let outcome = running.stop().await;
     assert_eq!((outcome.handled, outcome.parked), (count as u64, 0));
     let mut happened: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for effect in effects.all().await {
+    for effect in effects.all() {
         happened.entry(effect.key).or_default().push(effect.number);
     }
     assert_eq!(happened, written);

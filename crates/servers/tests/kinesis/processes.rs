@@ -17,7 +17,7 @@ use logpipe_servers::Process;
 use logpipe_servers::faulty::{Opening, REGION};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::effects::{self, Effects, assert_each_once_in_order, settled};
+use crate::effects::{self, Effects, assert_each_once_in_order};
 use crate::shared::{self, Note, PATIENCE, drained};
 use crate::{Bed, GROUP, STREAM, soon};
 
@@ -66,9 +66,7 @@ fn consumer(log: &Log, store: Sqlite, name: String) -> Consumer<Sqlite> {
         .group(GROUP)
         .on_with(
             name,
-            async |name: &String, note: Note, cx: &mut Cx<Sqlite>| {
-                effects::write(cx, &note, name).await
-            },
+            async |name: &String, note: Note, cx: &mut Cx<Sqlite>| effects::write(cx, &note, name),
         )
 }
 
@@ -130,22 +128,22 @@ async fn send(producer: Producer, stop: Arc<AtomicBool>, sent: Arc<Mutex<Vec<Sen
 }
 
 /// Waits for what the database shows.
-async fn until_stored(what: &str, is_true: impl AsyncFn() -> bool) {
+async fn until_stored(what: &str, is_true: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !is_true().await {
+    while !is_true() {
         assert!(Instant::now() < deadline, "it did not happen: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// The stored cursor of a shard.
-async fn cursor(effects: &Effects, shard: &str) -> Option<String> {
-    effects::cursors(&effects.pool).await.remove(shard)
+fn cursor(effects: &Effects, shard: &str) -> Option<String> {
+    effects.cursors().remove(shard)
 }
 
 /// Who handled records of this shard last.
-async fn reader_of(effects: &Effects, shard: &str) -> Option<String> {
-    let mut all = effects.all().await.into_iter();
+fn reader_of(effects: &Effects, shard: &str) -> Option<String> {
+    let mut all = effects.all().into_iter();
     all.rfind(|effect| effect.shard == shard)
         .map(|effect| effect.by)
 }
@@ -160,16 +158,16 @@ async fn admit(
     let mut left: BTreeSet<&String> = children.iter().collect();
     while !left.is_empty() {
         let opening = soon(gate.recv()).await.unwrap();
-        assert_open(effects, parents, children, &opening).await;
+        assert_open(effects, parents, children, &opening);
         left.remove(&opening.shard);
         opening.admit();
     }
 }
 
-async fn assert_open(effects: &Effects, parents: &[&str], children: &[String], opening: &Opening) {
+fn assert_open(effects: &Effects, parents: &[&str], children: &[String], opening: &Opening) {
     assert!(children.contains(&opening.shard), "{} opens", opening.shard);
     for parent in parents {
-        let stored = cursor(effects, parent).await;
+        let stored = cursor(effects, parent);
         assert_eq!(
             stored.as_deref(),
             Some("closed"),
@@ -187,7 +185,7 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
     let bed = Bed::new(1).await;
     let (admin, faults) = (bed.server.admin(), bed.server.faults());
     let first = admin.shards(STREAM).await.remove(0).shard_id;
-    let effects = Effects::create(bed.folder.path()).await;
+    let effects = Effects::create(bed.folder.path());
     // Its tables are there before two processes make them at once, and before the test asks for them.
     let store = Sqlite::open(effects::file(bed.folder.path()))
         .await
@@ -200,21 +198,18 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
         processes.insert(name.to_owned(), start(&bed, name));
     }
     admit(&mut gate, &effects, &[], std::slice::from_ref(&first)).await;
-    until_stored("records are handled", async || {
-        effects.all().await.len() > 50
-    })
-    .await;
+    until_stored("records are handled", || effects.all().len() > 50).await;
 
     // Whoever read the parent to its end waits for the list of its children.
     faults.delay("ListShards", LISTING);
     let dies = async {
-        until_stored("the parent is settled", async || {
-            cursor(&effects, &first).await.as_deref() == Some("closed")
+        until_stored("the parent is settled", || {
+            cursor(&effects, &first).as_deref() == Some("closed")
         })
         .await;
-        let reader = reader_of(&effects, &first).await.unwrap();
+        let reader = reader_of(&effects, &first).unwrap();
         kill(&mut processes, &reader);
-        let stored = effects::cursors(&effects.pool).await;
+        let stored = effects.cursors();
         assert!(stored.keys().eq([&first]), "a child is claimed: {stored:?}");
     };
     let (children, ()) = tokio::join!(admin.split(STREAM, &first), dies);
@@ -236,7 +231,7 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
 
     let last = admin.split(STREAM, &merged).await;
     let opening = soon(gate.recv()).await.unwrap();
-    assert_open(&effects, &[&merged], &last, &opening).await;
+    assert_open(&effects, &[&merged], &last, &opening);
     kill(&mut processes, &opening.by);
     drop(opening);
     // Who is left did not read the parent, and learns from the group that it has children.
@@ -247,21 +242,15 @@ async fn processes_that_die_between_a_shard_and_its_children_lose_and_double_not
         .expect("the children are noticed before the next regular look at the stream");
 
     let sent = sending.stop().await;
-    until_stored("all is handled", async || {
-        effects.all().await.len() >= sent.len()
-    })
-    .await;
+    until_stored("all is handled", || effects.all().len() >= sent.len()).await;
     // Whatever would be handled twice has been by the time that everybody has left.
     for process in processes.into_values() {
         process.signal("TERM").unwrap();
         drained(process).await;
     }
-    let journal = effects.all().await;
+    let journal = effects.all();
     assert_each_once_in_order(&journal, sent.len() as i64);
-    assert_eq!(
-        settled(&store, &effects.pool, &sent).await.len(),
-        sent.len()
-    );
+    assert_eq!(effects.settled(&store, &sent).await.len(), sent.len());
     let parents = [
         (left, &first),
         (right, &first),
@@ -290,7 +279,7 @@ async fn a_process_that_is_told_to_end_in_a_split_leaves_exactly_what_it_handled
     let bed = Bed::new(1).await;
     let (admin, faults) = (bed.server.admin(), bed.server.faults());
     let first = admin.shards(STREAM).await.remove(0).shard_id;
-    let effects = Effects::create(bed.folder.path()).await;
+    let effects = Effects::create(bed.folder.path());
     let store = Sqlite::open(effects::file(bed.folder.path()))
         .await
         .unwrap();
@@ -299,14 +288,11 @@ async fn a_process_that_is_told_to_end_in_a_split_leaves_exactly_what_it_handled
     let sending = Sending::start(log.producer(STREAM).await.unwrap());
     let process = start(&bed, "A");
     admit(&mut gate, &effects, &[], std::slice::from_ref(&first)).await;
-    until_stored("records are handled", async || {
-        effects.all().await.len() > 50
-    })
-    .await;
+    until_stored("records are handled", || effects.all().len() > 50).await;
 
     let children = admin.split(STREAM, &first).await;
     let opening = soon(gate.recv()).await.unwrap();
-    assert_open(&effects, &[&first], &children, &opening).await;
+    assert_open(&effects, &[&first], &children, &opening);
     process.signal("TERM").unwrap();
     opening.admit();
     // The other child may be about to be opened, too.
@@ -320,10 +306,10 @@ async fn a_process_that_is_told_to_end_in_a_split_leaves_exactly_what_it_handled
         () = admitting => panic!("the server is gone"),
     }
     let sent = sending.stop().await;
-    let handled: BTreeSet<i64> = effects.all().await.iter().map(|one| one.number).collect();
+    let handled: BTreeSet<i64> = effects.all().iter().map(|one| one.number).collect();
     assert!(handled.len() < sent.len());
-    assert_eq!(settled(&store, &effects.pool, &sent).await, handled);
-    assert_eq!(cursor(&effects, &first).await.as_deref(), Some("closed"));
+    assert_eq!(effects.settled(&store, &sent).await, handled);
+    assert_eq!(cursor(&effects, &first).as_deref(), Some("closed"));
 
     let admitting = tokio::spawn(async move {
         while let Some(opening) = gate.recv().await {
@@ -333,5 +319,5 @@ async fn a_process_that_is_told_to_end_in_a_split_leaves_exactly_what_it_handled
     let rest = shared::run(consumer(&log, store, "the test".into())).await;
     admitting.abort();
     assert_eq!(rest.handled as usize, sent.len() - handled.len());
-    assert_each_once_in_order(&effects.all().await, sent.len() as i64);
+    assert_each_once_in_order(&effects.all(), sent.len() as i64);
 }

@@ -35,13 +35,13 @@ async fn send_steadily(producer: Producer, stop: Arc<AtomicBool>) -> i64 {
 async fn a_busy_consumer_is_not_idle_between_a_shard_and_its_children() {
     let bed = Bed::new(1).await;
     let log = Log::new(bed.log.clone());
-    let effects = Effects::create(bed.folder.path()).await;
+    let effects = Effects::create(bed.folder.path());
     let store = Sqlite::open(effects::file(bed.folder.path()))
         .await
         .unwrap();
     let consumer = Consumer::with_store(log.source(STREAM), store)
         .group(GROUP)
-        .on(async |note: Note, cx: &mut Cx<Sqlite>| effects::write(cx, &note, "").await)
+        .on(async |note: Note, cx: &mut Cx<Sqlite>| effects::write(cx, &note, ""))
         .idle_timeout(IDLE);
     let stop = Arc::new(AtomicBool::new(false));
     let producer = log.producer(STREAM).await.unwrap();
@@ -78,5 +78,5 @@ async fn a_busy_consumer_is_not_idle_between_a_shard_and_its_children() {
     let sent = sending.await.unwrap();
     let outcome = running.ended().await;
     assert_eq!(outcome.handled, sent as u64);
-    assert_each_once_in_order(&effects.all().await, sent);
+    assert_each_once_in_order(&effects.all(), sent);
 }

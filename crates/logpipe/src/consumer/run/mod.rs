@@ -1,5 +1,6 @@
 //! A run: consecutive records of one route, handled in one transaction.
 
+mod start;
 mod together;
 
 use std::future::{Future, poll_fn};
@@ -20,8 +21,10 @@ use crate::error::Kind;
 use crate::handler::{Current, Cx, Handle};
 use crate::policy::{Order, Policies, Policy};
 use crate::record::LaneId;
-use crate::store::Reason;
-use crate::{Error, Failure, Rejected, Result, Store};
+use crate::store::{Pace, Reason};
+use crate::{Error, Rejected, Result, Store};
+
+pub(crate) use start::{Decoded, Start, Unbegun, Within};
 
 /// A record on its way through a handler.
 pub(crate) struct Job {
@@ -84,6 +87,8 @@ pub(crate) struct Rules {
 pub(crate) struct Run<S: Store> {
     store: S,
     rules: Arc<Rules>,
+    /// Told of each call of a handler.
+    pace: Arc<Pace>,
     /// Shows the record at hand, and nothing in between.
     cx: Cx<S>,
     jobs: Vec<Job>,
@@ -108,9 +113,10 @@ pub(crate) struct Finished<S: Store> {
 }
 
 impl<S: Store> Run<S> {
-    pub(crate) fn new(
+    fn new(
         store: S,
         rules: Arc<Rules>,
+        pace: Arc<Pace>,
         session: S::Session,
         lane: LaneId,
         jobs: Vec<Job>,
@@ -118,6 +124,7 @@ impl<S: Store> Run<S> {
         Self {
             store,
             rules,
+            pace,
             cx: Cx::new(session, Current::nothing(lane)),
             verdicts: Vec::with_capacity(jobs.len()),
             jobs,
@@ -127,16 +134,22 @@ impl<S: Store> Run<S> {
         }
     }
 
-    /// Hands one record after the other to the handler.
-    pub(crate) async fn all<H: Handle<S>>(&mut self, handler: &H) {
-        while self.next().await {
+    /// Hands one message after the other to the handler.
+    pub(crate) async fn all<H: Handle<S>>(
+        &mut self,
+        handler: &H,
+        decoded: Vec<Decoded<H::Message>>,
+    ) {
+        let mut decoded = decoded.into_iter();
+        while let Some(message) = self.next(&mut decoded).await {
             let span = self.span();
+            let call = handler.handle(message, &mut self.cx);
             // Where nobody listens, to enter and to leave it would cost more than to decode the message.
             if span.is_disabled() {
-                let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx)).await;
+                let attempt = attempt(self.rules.deadline, call).await;
                 self.after(attempt).await;
             } else {
-                let attempt = attempt(self.rules.deadline, handler.handle(&mut self.cx))
+                let attempt = attempt(self.rules.deadline, call)
                     .instrument(span.clone())
                     .await;
                 self.after(attempt).instrument(span).await;
@@ -145,7 +158,7 @@ impl<S: Store> Run<S> {
     }
 
     /// Takes records whose end is decided; for those that no handler sees.
-    pub(crate) async fn decided(&mut self) {
+    async fn decided(&mut self) {
         let left = self.admit().await;
         debug_assert!(!left, "what no handler sees has its end decided");
     }
@@ -158,16 +171,32 @@ impl<S: Store> Run<S> {
     }
 
     /// Moves on to the next record that a handler has to see, and shows it.
-    async fn next(&mut self) -> bool {
-        if !self.admit().await {
-            return false;
-        }
-        if let Err(error) = self.store.mark(self.cx.session()).await {
+    async fn next<M>(&mut self, decoded: &mut vec::IntoIter<Decoded<M>>) -> Option<M> {
+        let message = loop {
+            let before = self.verdicts.len();
+            if !self.admit().await {
+                return None;
+            }
+            // What is decided, or goes back, was passed over.
+            match decoded.nth(self.verdicts.len() - before)? {
+                Ok(message) => break message,
+                Err(verdict) => self.give(verdict),
+            }
+        };
+        if let Err(error) = self.mark().await {
             self.end = End::Trouble(error);
-            return false;
+            return None;
         }
         self.swap();
-        true
+        Some(message)
+    }
+
+    /// A handler is to be called.
+    async fn mark(&mut self) -> Result {
+        let deadline = self.rules.deadline;
+        self.store.mark(self.cx.session(), deadline).await?;
+        self.pace.begin();
+        Ok(())
     }
 
     /// Moves on to the next record that a handler has to see.
@@ -213,34 +242,30 @@ impl<S: Store> Run<S> {
     }
 
     async fn after(&mut self, attempt: Attempt) {
+        self.pace.end();
         self.swap();
-        match attempt {
-            // Decoding comes before the handler: nothing was written.
-            Attempt::Returned(Err(Failure::Rejected(rejected))) => {
-                self.give(Verdict::Rejected(rejected.into()));
-            }
-            Attempt::Returned(Err(Failure::Reopen)) => self.give(Verdict::Reroute),
-            attempt => match self.came(attempt).await {
-                Came::Done => self.give(Verdict::Handled),
-                Came::Failed(verdict) => {
-                    if self.store.undo(self.cx.session()).await.is_err() {
-                        self.end = End::Torn;
-                    }
-                    self.give(verdict);
-                }
-                Came::Torn(verdict) => {
+        match self.came(attempt).await {
+            Came::Done => self.give(Verdict::Handled),
+            Came::Failed(verdict) => {
+                if self.store.undo(self.cx.session()).await.is_err() {
                     self.end = End::Torn;
-                    self.give(verdict);
                 }
-                Came::Waits(error) => self.end = End::Waits(error),
-                Came::Trouble(error) => self.end = End::Trouble(error),
-            },
+                self.give(verdict);
+            }
+            Came::Torn(verdict) => {
+                self.end = End::Torn;
+                self.give(verdict);
+            }
+            Came::Waits(error) => self.end = End::Waits(error),
+            Came::Trouble(error) => self.end = End::Trouble(error),
         }
     }
 
     /// Who is at fault decides.
     async fn came(&mut self, attempt: Attempt) -> Came {
         let error = match attempt {
+            // A handler may take the error of the statement that was stopped for something else, or for nothing.
+            _ if self.store.is_overdue(self.cx.session()) => return Came::overdue(),
             Attempt::Returned(Ok(())) if self.store.whole(self.cx.session()).await => {
                 return Came::Done;
             }
@@ -250,17 +275,9 @@ impl<S: Store> Run<S> {
                     "the handler returned Ok, but its transaction was ended by a statement or a commit of its own",
                 ));
             }
-            Attempt::Returned(Err(Failure::Handler(error))) => error,
-            // From a handler that decodes for itself.
-            Attempt::Returned(Err(Failure::Rejected(rejected))) => {
-                return Came::Failed(Verdict::Rejected(rejected.into()));
-            }
-            Attempt::Returned(Err(Failure::Reopen)) => return Came::Failed(Verdict::Reroute),
+            Attempt::Returned(Err(error)) => error,
             Attempt::Panicked => return Came::Failed(failed("Panicked", "the handler panicked")),
-            Attempt::Overdue => {
-                let text = "the attempt took longer than its deadline and was dropped";
-                return Came::Failed(failed("Deadline", text));
-            }
+            Attempt::Overdue => return Came::overdue(),
         };
         let text = error.to_string();
         match error.kind() {
@@ -293,6 +310,14 @@ impl<S: Store> Run<S> {
             self.halted |= matches!(policy, Policy::Hold | Policy::Stop);
         }
         self.verdicts.push(verdict);
+    }
+
+    /// Whether each record of it is settled by what a handler did, or needs none.
+    pub(crate) fn is_all_settled(&self) -> bool {
+        let is_settled = |verdict| matches!(verdict, &Verdict::Handled | &Verdict::Ignored);
+        matches!(self.end, End::Whole)
+            && self.verdicts.len() == self.jobs.len()
+            && self.verdicts.iter().all(is_settled)
     }
 
     /// Ends the run: what was not tried goes back.
@@ -353,17 +378,21 @@ enum Came {
     Trouble(Error),
 }
 
+impl Came {
+    fn overdue() -> Self {
+        let text = "the attempt took longer than its deadline and was stopped";
+        Self::Failed(failed("Deadline", text))
+    }
+}
+
 /// How one attempt ended.
 enum Attempt {
-    Returned(Result<(), Failure>),
+    Returned(Result),
     Panicked,
     Overdue,
 }
 
-async fn attempt(
-    deadline: Option<Duration>,
-    handler: impl Future<Output = Result<(), Failure>>,
-) -> Attempt {
+async fn attempt(deadline: Option<Duration>, handler: impl Future<Output = Result>) -> Attempt {
     // What a panic leaves half done is in the transaction and undone with it; the context is only read afterwards.
     let caught = AssertUnwindSafe(handler).catch_unwind();
     tokio::pin!(caught);

@@ -6,22 +6,26 @@ use std::collections::BTreeMap;
 
 use tracing::Instrument;
 
-use super::{Came, End, Run, Verdict, attempt, failed};
+use super::{Came, Decoded, End, Run, Verdict, attempt, failed};
 use crate::batch::{Batch, Together};
-use crate::handler::{Current, decode};
+use crate::handler::Current;
 use crate::policy::Order;
-use crate::{Failure, Message, Store};
+use crate::{Message, Store};
 
 impl<S: Store> Run<S> {
-    /// Hands all records to the handler at once.
-    pub(crate) async fn together<M: Message>(&mut self, handler: &impl Together<M, S>) {
+    /// Hands all messages to the handler at once.
+    pub(crate) async fn together<M: Message>(
+        &mut self,
+        handler: &impl Together<M, S>,
+        decoded: Vec<Decoded<M>>,
+    ) {
         let mut batch = Batch::new();
-        let members = self.gather::<M>(&mut batch).await;
+        let members = self.gather(&mut batch, decoded).await;
         let Some(first) = batch.currents().first() else {
             return;
         };
         let ready = match self.end {
-            End::Whole => self.store.mark(self.cx.session()).await,
+            End::Whole => self.mark().await,
             _ => Ok(()),
         };
         if let Err(error) = ready {
@@ -34,6 +38,7 @@ impl<S: Store> Run<S> {
             span.record("records", members.len());
             let call = handler.handle(&mut batch, &mut self.cx);
             let attempt = attempt(self.rules.deadline, call).instrument(span).await;
+            self.pace.end();
             came = Some(self.came(attempt).await);
         }
         let (currents, said) = batch.into_parts();
@@ -46,22 +51,28 @@ impl<S: Store> Run<S> {
         }
     }
 
-    /// The records that the handler has to see, decoded; the others have their verdict, and these are not tried yet.
-    async fn gather<M: Message>(&mut self, batch: &mut Batch<M>) -> Vec<usize> {
+    /// The messages that the handler has to see; the other records have their verdict, and these are not tried yet.
+    async fn gather<M: Message>(
+        &mut self,
+        batch: &mut Batch<M>,
+        decoded: Vec<Decoded<M>>,
+    ) -> Vec<usize> {
+        let (mut decoded, mut taken) = (decoded.into_iter(), 0);
         let mut members = Vec::new();
         while self.admit().await {
             let index = self.verdicts.len();
-            let current = &mut self.jobs[index].current;
-            match decode::<M>(current) {
-                Ok(message) => {
+            let message = decoded.nth(index - taken);
+            taken = index + 1;
+            match message {
+                Some(Ok(message)) => {
+                    let current = &mut self.jobs[index].current;
                     let nothing = Current::nothing(current.record.lane.clone());
                     batch.push(message, std::mem::replace(current, nothing));
                     members.push(index);
                     self.verdicts.push(Verdict::Back);
                 }
-                Err(Failure::Rejected(rejected)) => self.give(Verdict::Rejected(rejected.into())),
-                Err(Failure::Reopen) => self.give(Verdict::Reroute),
-                Err(Failure::Handler(error)) => self.give(failed("Failed", error.to_string())),
+                Some(Err(verdict)) => self.give(verdict),
+                None => break,
             }
         }
         members

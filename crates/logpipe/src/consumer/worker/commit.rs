@@ -1,16 +1,16 @@
 //! How does what a run settled become durable, and what follows from that?
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::leave::confirm;
 use super::{Break, Step, Tenure, Worker};
-use crate::Store;
-use crate::consumer::Shared;
 use crate::consumer::settle::Settling;
 use crate::fault::{self, Point};
 use crate::health::LaneState;
-use crate::store::{Commit, Held, Settlement};
+use crate::store::{Commit, Held, ParkedCount, Settlement};
+use crate::{Result, Store};
 
 impl<S: Store> Worker<S> {
     /// The lane as a transaction has to find it.
@@ -27,9 +27,13 @@ impl<S: Store> Worker<S> {
         if tenure.lane.plan(&[]).cursor.is_none() {
             return Ok(());
         }
-        let held = self.held(tenure);
-        let shared = self.shared.clone();
-        match self.pulse.guard(shared.store.begin(&held)).await? {
+        let (held, shared) = (self.held(tenure), self.shared.clone());
+        let store = shared.store.clone();
+        match self
+            .pulse
+            .place(async move { store.begin(&held).await })
+            .await?
+        {
             Ok(session) => {
                 self.commit(tenure, session, Settling::new(&shared, Instant::now()))
                     .await
@@ -45,16 +49,19 @@ impl<S: Store> Worker<S> {
         mut session: S::Session,
         mut settling: Settling<'_, S>,
     ) -> Step {
-        if settling.has_parks() {
-            let prepared = self
-                .pulse
-                .guard(settling.prepare_parks(&mut session))
-                .await?;
-            if let Err(error) = prepared {
-                self.shared.store.rollback(session).await;
-                let fates = settling.undo(&mut tenure.lane);
-                tenure.lane.undone(Instant::now(), &fates);
-                return self.fenced_or_trouble(error.context("parking")).await;
+        let keys = settling.keys_to_park();
+        if !keys.is_empty() {
+            let counting = count_parked(self.shared.store.clone(), session, keys);
+            match self.pulse.place(counting).await? {
+                Ok((counted, counts)) => {
+                    session = counted;
+                    settling.keep_to_caps(counts);
+                }
+                Err(error) => {
+                    let fates = settling.undo(&mut tenure.lane);
+                    tenure.lane.undone(Instant::now(), &fates);
+                    return self.fenced_or_trouble(error.context("parking")).await;
+                }
             }
         }
         let plan = tenure.lane.plan(settling.fates());
@@ -68,11 +75,22 @@ impl<S: Store> Worker<S> {
             || !settlement.above.is_empty()
             || !settlement.parked.is_empty();
         if !writes {
-            self.shared.store.rollback(session).await;
+            self.roll_back(session).await?;
             return self.committed(tenure, settling);
         }
-        let committing = write(&self.shared, session, settlement);
-        match self.pulse.guard(committing).await? {
+        let committing = write(self.shared.store.clone(), session, settlement);
+        let commit = self.pulse.place(committing).await?;
+        self.wrote(tenure, settling, commit).await
+    }
+
+    /// What a commit came to.
+    pub(super) async fn wrote(
+        &mut self,
+        tenure: &mut Tenure,
+        settling: Settling<'_, S>,
+        commit: Commit,
+    ) -> Step {
+        match commit {
             Commit::Done => {
                 fault::point(Point::AfterCommit);
                 self.committed(tenure, settling)
@@ -96,8 +114,16 @@ impl<S: Store> Worker<S> {
         }
     }
 
+    /// Nothing of the session is kept.
+    pub(super) async fn roll_back(&mut self, session: S::Session) -> Step {
+        let store = self.shared.store.clone();
+        self.pulse
+            .place(async move { store.rollback(session).await })
+            .await
+    }
+
     /// It is durable.
-    fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
+    pub(super) fn committed(&mut self, tenure: &mut Tenure, settling: Settling<'_, S>) -> Step {
         let before = tenure.lane.cursor().clone();
         let any_tried = settling.any_tried();
         let outcome = settling.done(&mut tenure.lane, &mut self.boxes);
@@ -130,19 +156,39 @@ impl<S: Store> Worker<S> {
     }
 }
 
-async fn write<S: Store>(
-    shared: &Shared<S>,
+/// How much is parked, for each of these keys.
+async fn count_parked<S: Store>(
+    store: S,
+    mut session: S::Session,
+    keys: Vec<Option<Bytes>>,
+) -> Result<(S::Session, Vec<ParkedCount>)> {
+    let mut counts = Vec::with_capacity(keys.len());
+    for key in keys {
+        match store.parked_count(&mut session, key.as_deref()).await {
+            Ok(count) => counts.push(count),
+            Err(error) => {
+                store.rollback(session).await;
+                return Err(error);
+            }
+        }
+    }
+    Ok((session, counts))
+}
+
+/// Writes what is settled, and commits.
+pub(in crate::consumer) async fn write<S: Store>(
+    store: S,
     mut session: S::Session,
     settlement: Settlement,
 ) -> Commit {
     let parks = !settlement.parked.is_empty();
-    if let Err(error) = shared.store.settle(&mut session, settlement).await {
-        shared.store.rollback(session).await;
+    if let Err(error) = store.settle(&mut session, settlement).await {
+        store.rollback(session).await;
         return Commit::Unavailable(error.context("storing the position"));
     }
     if parks {
         fault::point(Point::WhileParking);
     }
     fault::point(Point::BeforeCommit);
-    shared.store.commit(session).await
+    store.commit(session).await
 }

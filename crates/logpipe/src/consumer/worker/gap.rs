@@ -1,5 +1,6 @@
 //! What happens where the stored position and the log do not fit? A named incident, never a silent new start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -149,14 +150,18 @@ async fn reposition<S: Store>(
         epoch: claim.epoch,
         cursor: claim.cursor,
     };
-    let mut session = shared.store.begin(&held).await?;
     let settlement = Settlement {
         cursor: Some(cursor.clone()),
         forget,
         ..Settlement::default()
     };
-    shared.store.settle(&mut session, settlement).await?;
-    match shared.store.commit(session).await {
+    let store = shared.store.clone();
+    let written = async move {
+        let mut session = store.begin(&held).await?;
+        store.settle(&mut session, settlement).await?;
+        Ok::<_, Error>(store.commit(session).await)
+    };
+    match shared.store.place(&Arc::default(), written).await?? {
         Commit::Done => Ok(cursor),
         Commit::Fenced => Err(Error::fenced("another owner has the lane")),
         Commit::Unavailable(error) | Commit::Refused(error) | Commit::Unknown(error) => Err(error),

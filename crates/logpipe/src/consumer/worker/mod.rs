@@ -29,7 +29,9 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 pub(super) use self::boxes::Boxes;
+pub(super) use self::commit::write;
 use self::pulse::Pulse;
+pub(super) use self::pulse::Wanted;
 use super::Shared;
 use super::quota::Share;
 use super::router::Routed;
@@ -350,9 +352,8 @@ impl<S: Store> Worker<S> {
     /// look as if it did anything, until there is room.
     async fn recheck(&mut self, tenure: &mut Tenure) -> Step {
         if let Some(full) = tenure.held.as_ref().and_then(|held| held.full.clone()) {
-            let shared = self.shared.clone();
-            let looking = full.holds(&shared, self.held(tenure));
-            match self.pulse.guard(looking).await? {
+            let looking = full.holds(self.shared.clone(), self.held(tenure));
+            match self.pulse.place(looking).await? {
                 Ok(false) => {}
                 Ok(true) => {
                     if let Some(held) = &mut tenure.held {

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tracing::debug;
 
 use super::{Break, Command, Step};
 use crate::Store;
 use crate::consumer::Shared;
 use crate::record::LaneId;
 use crate::source::Gap;
+use crate::store::Pace;
 
 /// How often a lane says that it is alive, and the longest that it goes unsaid while all is well.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -24,8 +26,19 @@ pub(super) struct Pulse<S: Store> {
     lane: LaneId,
     command: watch::Receiver<Command>,
     beat: Interval,
+    pace: Arc<Pace>,
     /// The incident that was seen to: the command stays what it was.
     incident: Option<Gap>,
+}
+
+/// Whether anybody still waits for what a lane does.
+pub(in crate::consumer) struct Wanted(watch::Receiver<Command>);
+
+impl Wanted {
+    /// Not where the lane is lost, or the consumer has ended without it.
+    pub(in crate::consumer) fn is_so(&self) -> bool {
+        self.0.has_changed().is_ok() && !matches!(*self.0.borrow(), Command::Drop)
+    }
 }
 
 impl<S: Store> Pulse<S> {
@@ -41,6 +54,7 @@ impl<S: Store> Pulse<S> {
             lane,
             command,
             beat,
+            pace: Arc::default(),
             incident: None,
         }
     }
@@ -52,16 +66,51 @@ impl<S: Store> Pulse<S> {
             biased;
             // A consumer that is gone says nothing any more, which `obey` notices.
             _ = self.command.changed() => {}
-            _ = self.beat.tick() => {
+            // Not for this task's own sake: a handler may block a thread elsewhere.
+            _ = self.beat.tick() => if self.pace.is_moving() {
                 self.shared.source.alive(&self.lane);
                 self.shared.board.beat(&self.lane);
-            }
+            },
             () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    /// For work that can't be dropped while a handler blocks its thread.
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted(self.command.clone())
+    }
+
+    /// Told of what handlers do.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// As [`guard`](Self::guard), where the store wants its work done.
+    pub(super) async fn place<T, W>(&mut self, work: W) -> Step<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        let (shared, pace) = (self.shared.clone(), self.pace.clone());
+        let placed = shared.store.place(&pace, work);
+        match self.guard(placed).await? {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                debug!(lane = %self.lane, %error, "the lane's work was given up");
+                Err(Break::Drop)
+            }
         }
     }
 
     /// Runs to its end, and gives up where the lane is lost, the consumer has ended, or draining takes too long.
     pub(super) async fn guard<T>(&mut self, future: impl Future<Output = T>) -> Step<T> {
+        let done = self.watch(future).await;
+        // A handler that blocks another thread still works on the lane's records: the lane is not given away before that.
+        self.pace.returned().await;
+        done
+    }
+
+    async fn watch<T>(&mut self, future: impl Future<Output = T>) -> Step<T> {
         tokio::pin!(future);
         loop {
             if self.is_orphaned() {

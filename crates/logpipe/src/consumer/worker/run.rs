@@ -3,14 +3,11 @@
 use tokio::time::Instant;
 
 use super::{Content, Step, Tenure, Worker};
-use crate::consumer::Shared;
-use crate::consumer::offer::hand_over;
-use crate::consumer::run::{Done, End, Finished, Job, Run, Verdict};
+use crate::Store;
+use crate::consumer::run::{Done, End, Finished, Job, Verdict};
 use crate::consumer::settle::Settling;
-use crate::fault::{self, Point};
+use crate::consumer::work::{Ran, Work};
 use crate::lane::Fate;
-use crate::store::Held;
-use crate::{Error, Store};
 
 impl<S: Store> Worker<S> {
     pub(super) async fn run(&mut self, tenure: &mut Tenure, seqs: Vec<u64>) -> Step {
@@ -24,8 +21,14 @@ impl<S: Store> Worker<S> {
         let Some(mut jobs) = self.write_dead_letters(tenure, jobs).await? else {
             return Ok(());
         };
-        let held = self.held(tenure);
         let shared = self.shared.clone();
+        let work = Work {
+            shared: shared.clone(),
+            pace: self.pulse.pace().clone(),
+            wanted: self.pulse.wanted(),
+            held: self.held(tenure),
+            route,
+        };
         // What this task has woken may stand in line behind it on this thread, where no other thread can take it over.
         // Should the handler block the thread, the consumer itself could be among them: let them go first.
         tokio::task::yield_now().await;
@@ -33,16 +36,28 @@ impl<S: Store> Worker<S> {
             Some(handler) if handler.is_loop() && jobs.len() == 1 && jobs[0].decided.is_none() => {
                 let plan = tenure.lane.plan(&[(jobs[0].seq, Fate::Settled)]);
                 let job = jobs.remove(0);
-                let handing = hand_over(&shared, &**handler, &held, plan, job);
-                self.pulse.guard(handing).await?
+                self.pulse.place(work.hand_over(plan, job)).await?
             }
             _ => {
-                let executing = execute(&shared, &held, route, jobs);
-                self.pulse.guard(executing).await?
+                let all: Vec<_> = jobs.iter().map(|job| (job.seq, Fate::Settled)).collect();
+                let plan = tenure.lane.plan(&all);
+                self.pulse.place(work.execute(plan, jobs)).await?
             }
         };
         match ran {
-            Ok(finished) => self.after(tenure, route, finished).await,
+            Ok(Ran::Finished(finished)) => self.after(tenure, route, finished).await,
+            Ok(Ran::Written(done, commit)) => {
+                let mut settling = Settling::with_capacity(&shared, Instant::now(), done.len());
+                for (job, verdict) in done {
+                    settling.judge(&tenure.lane, job, verdict, route);
+                }
+                self.wrote(tenure, settling, commit).await
+            }
+            Ok(Ran::Committed(job)) => {
+                let mut settling = Settling::new(&shared, Instant::now());
+                settling.judge(&tenure.lane, job, Verdict::Handled, route);
+                self.committed(tenure, settling)
+            }
             Err((jobs, error)) => {
                 let fates = put_back(tenure, jobs, Fate::Back);
                 tenure.lane.undone(Instant::now(), &fates);
@@ -95,14 +110,14 @@ impl<S: Store> Worker<S> {
             End::Whole => None,
             End::Waits(error) => Some(error),
             End::Trouble(error) => {
-                self.shared.store.rollback(session).await;
+                self.roll_back(session).await?;
                 let jobs = done.map(|(job, _)| job).collect();
                 let fates = put_back(tenure, jobs, Fate::Back);
                 tenure.lane.undone(now, &fates);
                 return self.fenced_or_trouble(error).await;
             }
             End::Torn => {
-                self.shared.store.rollback(session).await;
+                self.roll_back(session).await?;
                 self.torn(tenure, done);
                 return Ok(());
             }
@@ -138,27 +153,6 @@ impl<S: Store> Worker<S> {
         }
         tenure.lane.undone(now, &fates);
     }
-}
-
-/// Begins a transaction and hands the records to their handler.
-async fn execute<S: Store>(
-    shared: &Shared<S>,
-    held: &Held,
-    route: u32,
-    jobs: Vec<Job>,
-) -> std::result::Result<Finished<S>, (Vec<Job>, Error)> {
-    let session = match shared.store.begin(held).await {
-        Ok(session) => session,
-        Err(error) => return Err((jobs, error)),
-    };
-    let (store, rules) = (shared.store.clone(), shared.rules.clone());
-    let mut run = Run::new(store, rules, session, held.key.lane.clone(), jobs);
-    match shared.router.handler(route) {
-        Some(handler) => handler.run(&mut run).await,
-        None => run.decided().await,
-    }
-    fault::point(Point::InTransaction);
-    Ok(run.finish())
 }
 
 /// Gives the records of a run back to the lane.

@@ -3,12 +3,21 @@
 //! Put the store into the file that the handlers write to: one file is one transaction. All lanes of a process share one
 //! connection for writing, for SQLite has one writer at a time in any case; commands that look use another one.
 //!
-//! **Durability.** The file is in WAL mode with SQLite's default, `synchronous = FULL`: what was committed survives a
-//! power cut. With `NORMAL` ([`Sqlite::with_options`]) a power cut may take the last transactions back, but takes effects
-//! and position back together, so that effects still happen exactly once *within this file*. What left the file in the
-//! meantime, a row that another program read, a position mirrored to the log, is then ahead of it; hence the default.
+//! **Durability.** The file is in WAL mode with `synchronous = FULL`: what was committed survives a power cut. With
+//! `NORMAL` ([`Sqlite::open_with`]) a power cut may take the last transactions back, but takes effects and position back
+//! together, so that effects still happen exactly once *within this file*. What left the file in the meantime, a row that
+//! another program read, a position mirrored to the log, is then ahead of it; hence the default.
+//!
+//! **Threads.** Statements are plain calls, without `await`. Each poll of a run of handlers goes to tokio's blocking pool,
+//! so that neither a statement nor a commit holds up the run time's own threads. A pool that is full of other work
+//! (`max_blocking_threads`, 512 by default) delays the consumer.
+//!
+//! **Versions.** A program has one SQLite, so a rusqlite of its own must be 0.39, as the one that is re-exported here. It
+//! links beside sqlx-sqlite 0.9.
 
+mod ack;
 mod admin;
+mod away;
 mod connection;
 mod rows;
 mod schema;
@@ -16,29 +25,33 @@ mod statements;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod tx;
 mod waiting;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::Mutex;
 
-use self::connection::{Open, Theirs, Within, Writer, code, fault, is_trouble, primary_code};
+use self::away::Away;
+use self::connection::{Connector, Open, Setup, Within, Writer, fault, is_trouble};
 use self::statements::Fence;
 use self::temporary::Folder;
 use self::waiting::{Blocked, Waiting};
 use super::{
-    Claim, Commit, Due, Guarantee, Held, LaneKey, ParkedCount, Reason, Redrive, Settlement, Store,
+    Claim, Commit, Guarantee, Held, LaneKey, Pace, ParkedCount, Reason, Redrive, Settlement, Store,
     Transactional,
 };
 use crate::error::Context;
 use crate::fault::{Mistake, Point, Transaction, planted, point};
 use crate::record::{Cursor, Position};
-use crate::{Error, Result};
+use crate::{Error, Result, db};
 
-pub use sqlx;
+pub use self::ack::AckIn;
+pub use self::tx::Tx;
+pub use rusqlite;
 
 /// Keeps positions and parked records in an SQLite file, in the transaction that handlers write through.
 ///
@@ -49,9 +62,9 @@ pub struct Sqlite {
 }
 
 struct Inner {
-    options: SqliteConnectOptions,
-    writer: Arc<tokio::sync::Mutex<Option<Writer>>>,
-    reader: tokio::sync::Mutex<Option<SqliteConnection>>,
+    connector: Connector,
+    writer: Arc<Mutex<Option<Writer>>>,
+    reader: Arc<Mutex<Option<Connection>>>,
     blocked: Blocked,
     patience: Duration,
     /// Of [`Sqlite::temporary`]; deleted with the last clone.
@@ -83,44 +96,47 @@ impl Scope {
 }
 
 impl Sqlite {
-    /// Opens the file, or makes it, and brings the store's tables into it.
+    /// Opens the file, or makes it (readable by its owner alone), and brings the store's tables into it.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::new(options(path.as_ref()), None).await
+        Self::new(path.as_ref().into(), None, None).await
     }
 
-    /// Opens with options of the application: pragmas, collations, another `synchronous`. The journal mode is WAL whatever
-    /// they say; a database in memory is an error, for its connections don't share it.
-    pub async fn with_options(options: SqliteConnectOptions) -> Result<Self> {
-        Self::new(options, None).await
+    /// Opens with what the application does to each new connection: pragmas, functions, collations, another
+    /// `synchronous`. It may be called at any time, on any thread. The journal mode is WAL, and stays so.
+    pub async fn open_with(
+        path: impl AsRef<Path>,
+        setup: impl Fn(&Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::new(path.as_ref().into(), Some(Box::new(setup)), None).await
     }
 
     /// A new file in a temporary folder, which is deleted with the last clone: for tests.
     pub async fn temporary() -> Result<Self> {
         let folder = Folder::new()?;
-        let options = options(&folder.path().join("store.db"));
-        Self::new(options, Some(folder)).await
+        Self::new(folder.path().join("store.db"), None, Some(folder)).await
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        self.inner.options.get_filename()
+        &self.inner.connector.path
     }
 
-    async fn new(options: SqliteConnectOptions, folder: Option<Folder>) -> Result<Self> {
-        let options = options
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(waiting::INSIDE);
+    async fn new(path: PathBuf, setup: Option<Box<Setup>>, folder: Option<Folder>) -> Result<Self> {
         let store = Self {
             inner: Arc::new(Inner {
-                options,
+                connector: Connector { path, setup },
                 writer: Arc::default(),
-                reader: tokio::sync::Mutex::default(),
+                reader: Arc::default(),
                 blocked: Blocked::default(),
                 patience: waiting::PATIENCE,
                 _folder: folder,
             }),
         };
-        store.prepare().await.context(format_args!(
+        let prepared = store.away({
+            let store = store.clone();
+            async move { store.prepare().await }
+        });
+        prepared.await.context(format_args!(
             "opening the SQLite store {}",
             store.path().display()
         ))?;
@@ -142,30 +158,36 @@ impl Sqlite {
             return Err(Error::permanent("its folder does not exist: create it"));
         }
         let waiting = self.waiting();
-        let mut writer = loop {
-            let attempt = Writer::connect(&self.inner.options).await;
+        let writer = loop {
+            let attempt = Writer::connect(&self.inner.connector);
             if let Some(writer) = waiting.attempted(attempt).await.map_err(explained)? {
                 break writer;
             }
         };
-        let version = schema::version(writer.connection())
-            .await
-            .map_err(explained)?;
+        let version = schema::version(writer.connection());
+        let version = version.map_err(|error| explained(fault(error)))?;
         if schema::is_behind(version, path)? {
-            let mut open = self.transaction().await.map_err(explained)?;
-            schema::migrate(&mut open, path).await.map_err(explained)?;
-            return durable(open.commit().await);
+            drop(writer);
+            let open = self.transaction().await.map_err(explained)?;
+            schema::migrate(&open, path).map_err(explained)?;
+            return durable(open.commit());
         }
         // Found out now and not with the first record. It would change nothing, and the hook refuses even that.
-        let probe = sqlx::query("UPDATE logpipe_schema SET version = version WHERE false")
-            .execute(writer.connection())
-            .await;
-        match probe {
-            Err(error) if primary_code(&error) == Some(code::READONLY) => {
+        let probe = "UPDATE logpipe_schema SET version = version WHERE false";
+        match writer.connection().execute(probe, []) {
+            Err(error) if db::code(&error) == Some(ErrorCode::ReadOnly) => {
                 Err(explained(fault(error)))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Work of the store's own, away from the run time's threads.
+    async fn away<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        Away::new(&Arc::default(), work).await?
     }
 
     /// The planted mistake: the position in a transaction of its own.
@@ -178,13 +200,21 @@ impl Sqlite {
             Ok(session.open)
         };
         match settled.await {
-            Ok(open) => open.commit().await,
+            Ok(open) => open.commit(),
             Err(error) => Commit::Unknown(error),
         }
     }
 
     fn waiting(&self) -> Waiting<'_> {
         Waiting::new(&self.inner.blocked, self.path(), self.inner.patience)
+    }
+
+    /// A connection that only looks.
+    fn reader(&self) -> rusqlite::Result<Connection> {
+        let connection = self.inner.connector.open()?;
+        connection.busy_timeout(waiting::PATIENCE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
     }
 
     /// Begins a transaction that can write, behind those of other lanes and processes.
@@ -194,20 +224,17 @@ impl Sqlite {
         let seen = Transaction::begin();
         let waiting = self.waiting();
         loop {
-            let attempt = match idle.take() {
+            let connected = match idle.take() {
                 Some(writer) => Ok(writer),
-                None => Writer::connect(&self.inner.options).await,
+                None => Writer::connect(&self.inner.connector),
             };
-            let attempt = match attempt {
-                Ok(mut writer) => match writer.begin().await {
-                    Ok(()) => Ok(writer),
-                    Err(error) => {
-                        idle = Some(writer);
-                        Err(error)
-                    }
-                },
-                Err(error) => Err(error),
-            };
+            let attempt = connected.and_then(|mut writer| match writer.begin() {
+                Ok(()) => Ok(writer),
+                Err(error) => {
+                    idle = Some(writer);
+                    Err(error)
+                }
+            });
             let begun = waiting.attempted(attempt).await;
             if let Some(writer) = begun.context("beginning a transaction")? {
                 return Ok(Open {
@@ -218,27 +245,28 @@ impl Sqlite {
             }
         }
     }
-}
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        // It would log the text of statements, which handlers may have put values into.
-        .disable_statement_logging()
+    async fn claimed(&self, key: &LaneKey, first: Option<&Cursor>) -> Result<Option<Claim>> {
+        let open = self.transaction().await?;
+        let Some(claim) = statements::claim(&open, key, first)? else {
+            open.rollback();
+            return Ok(None);
+        };
+        durable(open.commit())?;
+        Ok(Some(claim))
+    }
 }
 
 /// What SQLite's codes mean for a file that is being opened.
 fn explained(error: Error) -> Error {
-    let code = error.downcast_ref::<sqlx::Error>().and_then(primary_code);
-    match code {
-        Some(code::NOTADB) => {
+    match error.downcast_ref().and_then(db::code) {
+        Some(ErrorCode::NotADatabase) => {
             Error::permanent("the file is not an SQLite database: give another path")
         }
-        Some(code::READONLY) => {
+        Some(ErrorCode::ReadOnly) => {
             Error::permanent("this process may not write to the file or its folder")
         }
-        Some(code::CANTOPEN) => error
+        Some(ErrorCode::CannotOpen) => error
             .context("the file can't be opened or made: look at the rights of it and its folder"),
         _ => error,
     }
@@ -254,64 +282,27 @@ fn durable(commit: Commit) -> Result {
 }
 
 impl Transactional for Sqlite {
-    type Connection = SqliteConnection;
+    type Connection = Tx;
 
-    fn connection(session: &mut Session) -> &mut SqliteConnection {
-        session.open.connection()
-    }
-
-    async fn settle_in(&self, connection: &mut SqliteConnection, due: &Due) -> Result {
-        if !connection.is_in_transaction() {
-            return Err(Error::permanent(
-                "the connection is in no transaction: begin one, write, `ack_in`, then commit it",
-            ));
-        }
-        // Whole or not at all, also where the user goes on after an error.
-        let step = async |connection: &mut SqliteConnection, statement: &'static str| {
-            let done = sqlx::query(statement).execute(connection).await;
-            done.map(drop).map_err(fault)
-        };
-        step(connection, "SAVEPOINT logpipe_ack").await?;
-        let written = write_due(&mut Theirs(connection), due).await;
-        if written.is_err() {
-            step(connection, "ROLLBACK TO logpipe_ack").await?;
-        }
-        step(connection, "RELEASE logpipe_ack").await?;
-        written
+    fn connection(session: &mut Session) -> &mut Tx {
+        &mut session.open.writer.tx
     }
 }
 
-/// What [`Store::begin`] checks and [`Store::settle`] writes, for a record that is handled elsewhere.
-async fn write_due(within: &mut Theirs<'_>, due: &Due) -> Result {
-    match due {
-        Due::Record {
-            held,
-            cursor,
-            above,
-        } => {
-            let Some(fence) = statements::fence(within, held).await? else {
-                return Err(statements::fenced(&held.key));
-            };
-            write_position(within, held, &fence, cursor.as_ref(), above, false).await
-        }
-        Due::Parked(id) => statements::delete_parked(within, *id).await,
-    }
-}
-
-async fn write_position(
-    within: &mut impl Within,
+fn write_position(
+    within: &impl Within,
     held: &Held,
     fence: &Fence,
     cursor: Option<&Cursor>,
     above: &[Position],
     forget: bool,
 ) -> Result {
-    statements::write_lane(within, held, cursor).await?;
+    statements::write_lane(within, held, cursor)?;
     if fence.any_settled {
         let forget = forget || fence.moved;
-        statements::forget_settled(within, fence.row, forget, cursor).await?;
+        statements::forget_settled(within, fence.row, forget, cursor)?;
     }
-    statements::write_settled(within, fence.row, above).await
+    statements::write_settled(within, &held.key, fence.row, above)
 }
 
 impl Store for Sqlite {
@@ -325,23 +316,25 @@ impl Store for Sqlite {
         Guarantee::EffectsOnce
     }
 
+    fn place<T, W>(&self, pace: &Arc<Pace>, work: W) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        Away::new(pace, work)
+    }
+
     async fn claim(&self, key: &LaneKey, first: Option<&Cursor>) -> Result<Option<Claim>> {
         let doing = || format!("claiming {} for `{}`", key.lane, key.consumer);
-        let mut open = self.transaction().await.context(doing())?;
-        let Some(claim) = statements::claim(&mut open, key, first)
+        let (store, lane, first) = (self.clone(), key.clone(), first.cloned());
+        self.away(async move { store.claimed(&lane, first.as_ref()).await })
             .await
-            .context(doing())?
-        else {
-            open.rollback().await;
-            return Ok(None);
-        };
-        durable(open.commit().await).context(doing())?;
-        Ok(Some(claim))
+            .context(doing())
     }
 
     async fn begin(&self, held: &Held) -> Result<Session> {
-        let mut open = self.transaction().await?;
-        match statements::fence(&mut open, held).await? {
+        let open = self.transaction().await?;
+        match statements::fence(&open, held)? {
             Some(fence) => Ok(Session {
                 open,
                 any_parked: fence.any_parked,
@@ -349,22 +342,26 @@ impl Store for Sqlite {
                 late: None,
             }),
             None => {
-                open.rollback().await;
+                open.rollback();
                 Err(statements::fenced(&held.key))
             }
         }
     }
 
-    async fn mark(&self, session: &mut Session) -> Result {
-        session.open.mark().await
+    async fn mark(&self, session: &mut Session, deadline: Option<Duration>) -> Result {
+        session.open.mark(deadline)
+    }
+
+    fn is_overdue(&self, session: &Session) -> bool {
+        session.open.is_overdue()
     }
 
     async fn undo(&self, session: &mut Session) -> Result {
-        session.open.undo().await
+        session.open.undo()
     }
 
     async fn whole(&self, session: &mut Session) -> bool {
-        session.open.release().await.is_ok()
+        session.open.release().is_ok()
     }
 
     async fn is_parked(&self, session: &mut Session, key: &[u8]) -> Result<bool> {
@@ -373,14 +370,12 @@ impl Store for Sqlite {
         }
         session.open.is_whole()?;
         let (consumer, topic) = session.scope.consumer_and_topic();
-        statements::is_parked(&mut session.open, consumer, topic, key).await
+        statements::is_parked(&session.open, consumer, topic, key)
     }
 
     async fn is_settled(&self, session: &mut Session, position: &Position) -> Result<bool> {
         match &session.scope {
-            Scope::Lane(_, fence) => {
-                statements::is_settled(&mut session.open, fence.row, position).await
-            }
+            Scope::Lane(_, fence) => statements::is_settled(&session.open, fence.row, position),
             Scope::Redrive { .. } => Ok(false),
         }
     }
@@ -388,11 +383,11 @@ impl Store for Sqlite {
     async fn parked_count(&self, session: &mut Session, key: Option<&[u8]>) -> Result<ParkedCount> {
         session.open.is_whole()?;
         let (consumer, topic) = session.scope.consumer_and_topic();
-        statements::count_parked(&mut session.open, consumer, topic, key).await
+        statements::count_parked(&session.open, consumer, topic, key)
     }
 
     async fn settle(&self, session: &mut Session, settlement: Settlement) -> Result {
-        session.open.release().await?;
+        session.open.release()?;
         if planted(Mistake::PositionOutside) && session.late.is_none() {
             session.late = Some(settlement);
             return Ok(());
@@ -407,9 +402,9 @@ impl Store for Sqlite {
             parked,
             forget,
         } = settlement;
-        write_position(open, held, fence, cursor.as_ref(), &above, forget).await?;
+        write_position(open, held, fence, cursor.as_ref(), &above, forget)?;
         for park in parked {
-            statements::write_parked(open, &held.key.consumer, park).await?;
+            statements::write_parked(open, &held.key.consumer, park)?;
         }
         Ok(())
     }
@@ -418,7 +413,7 @@ impl Store for Sqlite {
         let Session {
             open, scope, late, ..
         } = session;
-        let committed = open.commit().await;
+        let committed = open.commit();
         match (late, scope) {
             (Some(late), Scope::Lane(held, _)) if matches!(committed, Commit::Done) => {
                 point(Point::BeforeCommit);
@@ -429,11 +424,11 @@ impl Store for Sqlite {
     }
 
     async fn rollback(&self, session: Session) {
-        session.open.rollback().await;
+        session.open.rollback();
     }
 
     fn is_store_trouble(&self, error: &Error) -> bool {
-        error.downcast_ref::<sqlx::Error>().is_some_and(is_trouble)
+        error.downcast_ref().is_some_and(is_trouble)
     }
 
     async fn begin_redrive(&self, consumer: &str) -> Result<Option<(Session, Redrive)>> {
@@ -441,9 +436,9 @@ impl Store for Sqlite {
         if !self.any_ready(consumer).await? {
             return Ok(None);
         }
-        let mut open = self.transaction().await?;
-        let Some(parked) = statements::oldest_ready(&mut open, consumer).await? else {
-            open.rollback().await;
+        let open = self.transaction().await?;
+        let Some(parked) = statements::oldest_ready(&open, consumer)? else {
+            open.rollback();
             return Ok(None);
         };
         let session = Session {
@@ -465,8 +460,8 @@ impl Store for Sqlite {
     }
 
     async fn redriven(&self, session: &mut Session, redrive: &Redrive) -> Result {
-        session.open.release().await?;
-        statements::delete_parked(&mut session.open, redrive.id).await
+        session.open.release()?;
+        statements::delete_parked(&session.open, redrive.id)
     }
 
     async fn park_again(
@@ -478,9 +473,9 @@ impl Store for Sqlite {
     ) -> Result {
         let Session { open, scope, .. } = session;
         let (consumer, topic) = scope.consumer_and_topic();
-        open.release().await?;
-        statements::park_again(open, redrive.id, reason, attempts).await?;
+        open.release()?;
+        statements::park_again(open, redrive.id, reason, attempts)?;
         let key = redrive.record.key.as_deref();
-        statements::park_key_of(open, redrive.id, consumer, topic, key).await
+        statements::park_key_of(open, redrive.id, consumer, topic, key)
     }
 }

@@ -4,8 +4,7 @@ use std::fmt::{Display, Write};
 use std::str::FromStr;
 
 use bytes::{Buf, Bytes};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::Row;
 
 use crate::record::{Header, LaneId, Position, Record};
 use crate::store::{Parked, Reason};
@@ -16,21 +15,22 @@ pub(super) const STATE_PARKED: &str = "parked";
 /// The state of a record that waits for its consumer.
 pub(super) const STATE_READY: &str = "ready";
 
-pub(super) fn parked(row: &SqliteRow) -> Result<Parked> {
-    let id: i64 = row.try_get("id")?;
+pub(super) fn parked(row: &Row<'_>) -> Result<Parked> {
+    let id: i64 = row.get("id")?;
     let damaged = |column: &str| damaged(format_args!("parked record {id}"), column);
-    let topic: String = row.try_get("topic")?;
-    let shard: String = row.try_get("shard")?;
-    let timestamp: Option<String> = row.try_get("timestamp")?;
+    let timestamp: Option<String> = row.get("timestamp")?;
     let bytes = |column: &str| -> Result<Option<Bytes>> {
-        Ok(row.try_get::<Option<Vec<u8>>, _>(column)?.map(Bytes::from))
+        Ok(row.get::<_, Option<Vec<u8>>>(column)?.map(Bytes::from))
     };
     let headers = bytes("headers")?.and_then(read_headers);
     Ok(Parked {
         id,
-        consumer: row.try_get("consumer")?,
+        consumer: row.get("consumer")?,
         record: Record {
-            lane: LaneId::new(topic, shard),
+            lane: LaneId::new(
+                row.get::<_, String>("topic")?,
+                row.get::<_, String>("shard")?,
+            ),
             position: parse(row, "position").ok_or_else(|| damaged("position"))?,
             timestamp: match timestamp {
                 Some(text) => Some(text.parse().map_err(|_| damaged("timestamp"))?),
@@ -41,19 +41,19 @@ pub(super) fn parked(row: &SqliteRow) -> Result<Parked> {
             value: bytes("value")?,
         },
         reason: Reason {
-            kind: row.try_get("reason_kind")?,
-            text: row.try_get("reason_text")?,
+            kind: row.get("reason_kind")?,
+            text: row.get("reason_text")?,
         },
-        attempts: row.try_get("attempts")?,
-        blocks_key: row.try_get("blocks_key")?,
-        ready: row.try_get::<String, _>("state")? == STATE_READY,
+        attempts: row.get("attempts")?,
+        blocks_key: row.get("blocks_key")?,
+        ready: row.get::<_, String>("state")? == STATE_READY,
         parked_at: parse(row, "parked_at").ok_or_else(|| damaged("parked_at"))?,
     })
 }
 
 /// A column whose text is read by its own type's rules.
-pub(super) fn parse<T: FromStr>(row: &SqliteRow, column: &str) -> Option<T> {
-    row.try_get::<String, _>(column).ok()?.parse().ok()
+pub(super) fn parse<T: FromStr>(row: &Row<'_>, column: &str) -> Option<T> {
+    row.get_ref(column).ok()?.as_str().ok()?.parse().ok()
 }
 
 /// A row that nobody can have written with this program.

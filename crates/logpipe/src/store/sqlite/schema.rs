@@ -11,10 +11,9 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Executor, Row};
+use rusqlite::{Connection, params};
 
-use super::connection::{Open, Within, fault};
+use super::connection::{Open, Within};
 use crate::error::Context;
 use crate::{Error, Result};
 
@@ -74,59 +73,51 @@ END;
 "];
 
 /// How many migrations the file has, without waiting for whoever writes to it.
-pub(super) async fn version(connection: &mut SqliteConnection) -> Result<usize> {
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'logpipe_schema'";
-    let exists: i64 = sqlx::query_scalar(tables)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(fault)?;
-    if exists == 0 {
+    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 {
         return Ok(0);
     }
-    let row = sqlx::query("SELECT coalesce(max(version), 0) AS version FROM logpipe_schema")
-        .fetch_one(connection)
-        .await
-        .map_err(fault)?;
-    Ok(usize::try_from(row.try_get::<i64, _>("version")?)?)
+    let newest = "SELECT coalesce(max(version), 0) FROM logpipe_schema";
+    connection.query_row(newest, [], |row| row.get(0))
 }
 
 /// Whether a file at this version needs migrating; an error where a newer program wrote it.
-pub(super) fn is_behind(version: usize, file: &Path) -> Result<bool> {
-    if version > MIGRATIONS.len() {
+pub(super) fn is_behind(version: i64, file: &Path) -> Result<bool> {
+    let newest = MIGRATIONS.len() as i64;
+    if version > newest {
         return Err(Error::permanent(format_args!(
-            "{} was written by a newer logpipe (its tables have version {version}, this one knows {}): update this program",
+            "{} was written by a newer logpipe (its tables have version {version}, this one knows {newest}): update this program",
             file.display(),
-            MIGRATIONS.len(),
         )));
     }
-    Ok(version < MIGRATIONS.len())
+    Ok(version < newest)
 }
 
 /// Brings the tables to this version, in the transaction of the caller, who commits.
-pub(super) async fn migrate(open: &mut Open, file: &Path) -> Result {
-    let connection = open.connection();
+pub(super) fn migrate(open: &Open, file: &Path) -> Result {
     // Again, now that nobody else can migrate.
-    let version = version(connection).await?;
+    let version = open.own(version)?;
     if !is_behind(version, file)? {
         return Ok(());
     }
-    let first = "CREATE TABLE IF NOT EXISTS logpipe_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL) STRICT";
-    connection.execute(first).await.map_err(fault)?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        connection
-            .execute(AssertSqlSafe(*migration))
-            .await
-            .map_err(fault)
-            .context(format_args!(
-                "creating the store's tables in {}",
-                file.display()
-            ))?;
-        sqlx::query("INSERT INTO logpipe_schema VALUES (?1, ?2)")
-            .bind(i64::try_from(index + 1)?)
-            .bind(Timestamp::now().to_string())
-            .execute(&mut *connection)
-            .await
-            .map_err(fault)?;
-    }
-    Ok(())
+    let migrate = |connection: &Connection| {
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS logpipe_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL) STRICT",
+        )?;
+        for (number, migration) in (1_i64..).zip(MIGRATIONS) {
+            if number > version {
+                connection.execute_batch(migration)?;
+                connection.execute(
+                    "INSERT INTO logpipe_schema VALUES (?1, ?2)",
+                    params![number, Timestamp::now().to_string()],
+                )?;
+            }
+        }
+        Ok(())
+    };
+    open.own(migrate).context(format_args!(
+        "creating the store's tables in {}",
+        file.display()
+    ))
 }

@@ -10,7 +10,7 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     pub(super) fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("logpipe-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).context(format_args!(
+        crate::db::create_private_dir(&folder).context(format_args!(
             "making the temporary folder {}",
             folder.display()
         ))?;

@@ -4,12 +4,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::{code, primary_code};
-use crate::{Error, Result};
+use crate::{Error, Result, db};
 
-/// How long SQLite itself waits for a lock, on its own thread; what is longer is waited for here, where a future can be
-/// dropped.
-pub(super) const INSIDE: Duration = Duration::from_millis(50);
 /// How long one transaction waits, until the run time hears of it and decides.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a wait has to be for the log to say so, and to say so again.
@@ -113,6 +109,5 @@ impl<'a> Waiting<'a> {
 }
 
 fn is_locked(error: &Error) -> bool {
-    let code = error.downcast_ref::<sqlx::Error>().and_then(primary_code);
-    matches!(code, Some(code::BUSY | code::LOCKED))
+    error.downcast_ref().is_some_and(db::is_busy)
 }

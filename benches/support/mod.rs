@@ -42,6 +42,20 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
         .expect("a folder")
 }
 
+/// The kind of file system that a folder is on: `ext4`, `tmpfs`.
+pub fn file_system(folder: &Path) -> String {
+    let mounts = std::fs::read_to_string("/proc/mounts").expect("needs Linux");
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    let above = mounts.filter(|(point, _)| folder.starts_with(point));
+    let (_, kind) = above
+        .max_by_key(|(point, _)| point.len())
+        .expect("a folder is on a file system");
+    kind.to_owned()
+}
+
 /// Whether cargo only wants to know that the bench starts (`cargo test` runs benches so).
 pub fn is_test() -> bool {
     !std::env::args().any(|argument| argument == "--bench")

@@ -50,7 +50,12 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "local",
-        asks: "the local log and SQLite in batches, against one by one",
+        asks: "the local log, and effects once into SQLite, against bare rusqlite",
+        build: &[],
+    },
+    Bench {
+        name: "ticker",
+        asks: "how long SQLite's statements and commits hold up the run time, against none",
         build: &[],
     },
     Bench {

@@ -1,4 +1,4 @@
-//! What all SQLite files of ours have in common: who may read them, and what SQLite's errors are.
+//! What all SQLite files of ours have in common: who may read them, where their work blocks, and what SQLite's errors are.
 
 #[cfg(any(feature = "local", feature = "kinesis"))]
 mod file;
@@ -12,10 +12,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::ErrorCode;
 
+use crate::{Error, Result};
+
 #[cfg(any(feature = "local", feature = "kinesis"))]
 pub(crate) use file::{Failed, File, Shared};
 #[cfg(feature = "local")]
-pub(crate) use file::{Identity, NotCommitted, blocking};
+pub(crate) use file::{Identity, NotCommitted};
 
 /// Makes an empty file that its owner alone may use; one that exists stays as it is. What SQLite lays beside a database
 /// gets the mode of the database.
@@ -41,6 +43,19 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     builder.mode(0o700);
     builder.create(path)
+}
+
+/// Runs `work` on a thread that may block. It goes to its end even if the caller does not wait for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| shutting_down())
+}
+
+/// What becomes of work whose run time is dropped.
+pub(crate) fn shutting_down() -> Error {
+    Error::unavailable("the run time is shutting down")
 }
 
 /// SQLite's result code without its extension; `None` where the error is not SQLite's.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use super::{code, create_private, create_private_dir, is_busy};
+use super::{blocking, code, create_private, create_private_dir, is_busy, shutting_down};
 use crate::{Error, Result};
 
 /// How long a writer waits while other processes hold the file.
@@ -314,18 +314,6 @@ impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
-}
-
-/// Runs `work` on a thread that may block. It goes to its end even if the caller does not wait for that.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| shutting_down())
-}
-
-fn shutting_down() -> Error {
-    Error::unavailable("the run time is shutting down")
 }
 
 /// Runs a statement that takes and returns nothing.

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::away::blocking;
 use super::connection::{Within, fault};
 use super::rows::{self, STATE_PARKED, STATE_READY};
 use super::{Sqlite, durable};
 use crate::Result;
+use crate::db::blocking;
 use crate::record::{Cursor, LaneId};
 use crate::store::{Administration, Filter, LaneKey, Parked, StoredLane};
 
@@ -30,7 +30,7 @@ impl Sqlite {
             *slot = Some(connection);
             Ok(looked)
         })
-        .await
+        .await?
     }
 
     /// Whether a record waits for its consumer to handle it again.

@@ -23,8 +23,9 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
+use crate::Result;
+use crate::db::shutting_down;
 use crate::store::Pace;
-use crate::{Error, Result};
 
 /// Set when nobody waits for the work any more: its statements are to end.
 pub(super) type Leash = Arc<AtomicBool>;
@@ -183,10 +184,7 @@ impl<T: Send + 'static> Future for Away<T> {
                 }
                 State::Done(done) => return Poll::Ready(Ok(done)),
                 State::Panicked(panic) => resume_unwind(panic),
-                State::Over => {
-                    let error = Error::unavailable("the run time is shutting down");
-                    return Poll::Ready(Err(error));
-                }
+                State::Over => return Poll::Ready(Err(shutting_down())),
                 waits => {
                     *state = waits;
                     return Poll::Pending;
@@ -277,19 +275,6 @@ fn follow(poll: Job) {
         });
     }
     CHAIN.set(None);
-}
-
-/// Runs what blocks on the blocking pool.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            Err(_) => Err(Error::unavailable("the run time is shutting down")),
-        },
-    }
 }
 
 #[cfg(test)]

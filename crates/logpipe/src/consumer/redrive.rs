@@ -283,7 +283,9 @@ fn committed(commit: Commit) -> Result<Redriven> {
 
 fn reason_of(verdict: Option<Verdict>) -> Reason {
     match verdict {
-        Some(Verdict::Failed(reason) | Verdict::Hopeless(reason)) => *reason,
+        Some(Verdict::Failed(reason) | Verdict::Exhausted(reason) | Verdict::Park(reason)) => {
+            *reason
+        }
         Some(Verdict::Rejected(rejected)) => Reason {
             kind: rejected.kind().into(),
             text: rejected.to_string(),

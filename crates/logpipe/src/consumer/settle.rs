@@ -241,9 +241,15 @@ impl<'a, S: Store> Settling<'a, S> {
             }
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
                 Some(fate) => fate,
-                None => self.hopeless(&mut job, reason),
+                None => self.exhausted(&mut job, reason),
             },
-            Verdict::Hopeless(reason) => self.hopeless(&mut job, reason),
+            Verdict::Exhausted(reason) => self.exhausted(&mut job, reason),
+            // Whatever `on_failed` says: the code has asked for it in so many words.
+            Verdict::Park(reason) => {
+                let fate = self.by_policy(Policy::Park, &mut job, (*reason).clone(), None);
+                self.decide(Verdict::Park(reason));
+                fate
+            }
         };
         self.fates.push((job.seq, fate));
         self.entries.push(Entry {
@@ -253,11 +259,11 @@ impl<'a, S: Store> Settling<'a, S> {
         });
     }
 
-    /// Its attempts are used up, or no use.
-    fn hopeless(&mut self, job: &mut Job, reason: Box<Reason>) -> Fate {
+    /// Its attempts are used up.
+    fn exhausted(&mut self, job: &mut Job, reason: Box<Reason>) -> Fate {
         let policy = self.shared.settings.policies.on_failed;
         let fate = self.by_policy(policy, job, (*reason).clone(), None);
-        self.decide(Verdict::Hopeless(reason));
+        self.decide(Verdict::Exhausted(reason));
         fate
     }
 
@@ -459,11 +465,11 @@ impl<'a, S: Store> Settling<'a, S> {
             Verdict::Failed(reason) => match self.retry(lane, &job, &reason) {
                 Some(fate) => fate,
                 None => {
-                    job.decided = Some(Verdict::Hopeless(reason));
+                    job.decided = Some(Verdict::Exhausted(reason));
                     Fate::Retry { due: self.now }
                 }
             },
-            verdict @ (Verdict::Hopeless(_) | Verdict::Rejected(_)) => {
+            verdict @ (Verdict::Exhausted(_) | Verdict::Park(_) | Verdict::Rejected(_)) => {
                 job.decided = Some(verdict);
                 Fate::Retry { due: self.now }
             }

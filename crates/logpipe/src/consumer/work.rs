@@ -154,7 +154,7 @@ pub(super) async fn answer<S: Store>(
             Verdict::Handled
         }
         Ok(Answer::Committing) => return Ok(Answered::Committing),
-        Ok(Answer::Park(text)) => Verdict::Hopeless(Box::new(Reason {
+        Ok(Answer::Park(text)) => Verdict::Park(Box::new(Reason {
             kind: "Refused".into(),
             text,
         })),

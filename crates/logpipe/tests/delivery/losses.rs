@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use logpipe::health::LaneState;
 use logpipe::policy::OnGap;
+use logpipe::record::LaneId;
 use logpipe::source::Before;
 use logpipe::store::{self, Administration, Filter};
 use logpipe::testing::TestPipe;
-use logpipe::{Broker, Consumer, Cx, Error, Log, Service, Store, memory};
+use logpipe::{Broker, Consumer, Cx, Error, Log, Policy, Service, Store, memory};
 
 use crate::note::{Note, Note2, Note3, Seen, note};
 
@@ -255,6 +256,82 @@ async fn a_gap_is_an_incident() {
     );
     assert_eq!(run(OnGap::Earliest).await.unwrap().handled, 1);
     assert_eq!(seen.of("a"), [1, 4, 5]);
+}
+
+/// Records above the cursor are settled, and the log loses them while nobody runs: those that take their positions are others.
+#[tokio::test(start_paused = true)]
+async fn a_lost_tail_is_an_incident_though_the_cursor_is_below_it() {
+    let backend = memory::Memory::with(memory::Settings {
+        lanes: 1,
+        ..memory::Settings::default()
+    });
+    let (log, seen) = (Log::new(backend.clone()), Seen::default());
+    let store = store::Memory::new();
+    let consumer = |on_gap, is_cured| {
+        let handler = async |(seen, is_cured): &(Seen, bool), note: Note, _: &mut Cx<_>| {
+            if note.number == 0 && !is_cured {
+                return Err(Error::msg("not yet"));
+            }
+            seen.push(&note);
+            Ok(())
+        };
+        Consumer::with_store(log.source("notes"), store.clone())
+            .group("test")
+            .on_with((seen.clone(), is_cured), handler)
+            .on(async |_: Note2, _: &mut Cx<store::Memory>| Ok(()))
+            .on_gap(on_gap)
+            .set(|settings| settings.retry.first_delay_ms = 3_600_000)
+    };
+    let notes: Vec<Note> = (0..4)
+        .map(|number| note(&format!("k{number}"), number))
+        .collect();
+    send(&log, &notes).await;
+    let stop = async {
+        while seen.all().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let first = Service::new().with(consumer(OnGap::Hold, false));
+    assert_eq!(first.run_until(stop).await.unwrap().handled, 3);
+    assert_eq!(store.lanes(None).await.unwrap()[0].settled, 3);
+
+    let lane = LaneId::new("notes", "0");
+    backend.truncate(&lane, &1.into()).unwrap();
+    let run = async |on_gap| {
+        let consumer = consumer(on_gap, true).idle_timeout(IDLE);
+        Service::new().with(consumer).run().await.unwrap()
+    };
+    let held = run(OnGap::Hold).await.held;
+    assert!(held[0].why.contains("Truncated"), "{held:?}");
+    assert_eq!(run(OnGap::Earliest).await.handled, 1);
+    let others: Vec<Note> = (10..15).map(|number| note("new", number)).collect();
+    send(&log, &others).await;
+    assert_eq!(run(OnGap::Hold).await.handled, 5);
+    assert_eq!(seen.of("new"), [10, 11, 12, 13, 14]);
+}
+
+/// What the code parks in so many words is parked, whatever the policy of failures says.
+#[tokio::test(start_paused = true)]
+async fn park_is_park() {
+    for policy in [Policy::Skip, Policy::Hold, Policy::Stop] {
+        let (log, store) = (Log::memory(), store::Memory::new());
+        send(&log, &[note("a", 1), note("b", 2), note("c", 3)]).await;
+        let handler = async |note: Note, _: &mut Cx<store::Memory>| match note.number {
+            1 => Err(Error::park("by hand")),
+            2 => Err(Error::permanent("no use")),
+            _ => Ok(()),
+        };
+        let consumer = Consumer::with_store(log.source("notes"), store.clone())
+            .group("test")
+            .on(handler)
+            .on(async |_: Note2, _: &mut Cx<store::Memory>| Ok(()))
+            .on_failed(policy)
+            .idle_timeout(IDLE);
+        let outcome = Service::new().with(consumer).run().await.unwrap();
+        assert_eq!((outcome.handled, outcome.parked), (1, 2), "{policy:?}");
+        let parked = store.parked(&Filter::default(), None, 9).await.unwrap();
+        assert!(parked.iter().all(|row| row.reason.kind == "Refused"));
+    }
 }
 
 /// A topic that goes away under a running consumer holds its lanes; so it does not end as if all were well.

@@ -47,7 +47,9 @@ pub(crate) enum Verdict {
     /// The attempt failed; what the handler wrote is undone.
     Failed(Box<Reason>),
     /// It is to be parked at once, whatever the attempts.
-    Hopeless(Box<Reason>),
+    Park(Box<Reason>),
+    /// Its attempts are used up.
+    Exhausted(Box<Reason>),
     /// Records of its key are parked: it queues behind them.
     Queued,
     /// It is parked on the dead-letter topic: settled once it is there.
@@ -288,7 +290,7 @@ impl<S: Store> Run<S> {
                 Err(_) => Came::Trouble(error),
             },
             Kind::Failed => Came::Failed(failed("Failed", text)),
-            Kind::Permanent | Kind::Park => Came::Failed(Verdict::Hopeless(Box::new(Reason {
+            Kind::Permanent | Kind::Park => Came::Failed(Verdict::Park(Box::new(Reason {
                 kind: "Refused".into(),
                 text,
             }))),

@@ -2,7 +2,7 @@
 
 use super::{Step, Worker};
 use crate::consumer::Shared;
-use crate::record::{Cursor, Start};
+use crate::record::{Cursor, Position, Start};
 use crate::source::{Gap, GapKind, Opened};
 use crate::store::{Claim, LaneKey};
 use crate::{Error, Result, Store};
@@ -40,6 +40,31 @@ impl<S: Store> Worker<S> {
             last: holds(next).map(|next| (next - 1).into()),
             missing,
         })
+    }
+
+    /// What is settled above the cursor, and not in the log any more: it lost its tail. The records that will have these
+    /// positions are others, which nobody has seen.
+    pub(super) async fn lost_tail(&mut self, claim: &Claim) -> Step<Option<Gap>> {
+        let highest = claim.settled.last().and_then(Position::number);
+        // Kinesis gives no sequence number twice.
+        let Some(highest) = highest else {
+            return Ok(None);
+        };
+        let latest = self
+            .persist(
+                "looking for the end of the lane",
+                |shared, key| async move { shared.source.resolve(&key.lane, &Start::Latest).await },
+            )
+            .await?;
+        let Some(next) = next_of(&latest).filter(|next| *next <= highest) else {
+            return Ok(None);
+        };
+        Ok(Some(Gap {
+            kind: GapKind::Truncated,
+            first: None,
+            last: next.checked_sub(1).map(Into::into),
+            missing: Some(highest + 1 - next),
+        }))
     }
 
     pub(super) async fn open(&mut self, cursor: &Cursor) -> Step<Opened> {

@@ -245,6 +245,9 @@ impl<S: Store> Worker<S> {
             Opened::OutOfRange(gap) => return Err(Break::outside(gap)),
             Opened::NotOurs => return Err(Break::Drop),
         };
+        if let Some(gap) = self.lost_tail(&claim).await? {
+            return Err(Break::Gap(gap));
+        }
         let settings = &self.shared.settings;
         let limits = Limits {
             window: settings.window.max(1),

@@ -442,6 +442,7 @@ impl<S: Store> Consumer<S> {
                     policies: self.settings.policies.clone(),
                 }),
                 group,
+                topics: self.subscription.topics().to_vec(),
                 store: self.store,
                 router,
                 source,
@@ -487,6 +488,7 @@ fn millis(duration: Duration) -> u64 {
 /// What the lanes of a running consumer share.
 struct Shared<S: Store> {
     group: String,
+    topics: Vec<String>,
     store: S,
     router: Router<S>,
     source: Box<dyn Source>,

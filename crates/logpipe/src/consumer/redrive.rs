@@ -84,7 +84,8 @@ pub(super) async fn run<S: Store>(shared: Arc<Shared<S>>, mut stop: watch::Recei
 
 /// `torn` remembers a record that the next pass parks without trying.
 async fn one<S: Store>(shared: &Shared<S>, torn: &mut Torn) -> Result<Redriven> {
-    let Some((mut session, redrive)) = shared.store.begin_redrive(&shared.group).await? else {
+    let (store, group) = (&shared.store, &shared.group);
+    let Some((mut session, redrive)) = store.begin_redrive(group, &shared.topics).await? else {
         return Ok(Redriven::Nothing);
     };
     // Its handler, or a loop, takes the time that it takes, and meanwhile the consumer is not idle.
@@ -164,7 +165,7 @@ async fn settle<S: Store>(
     torn: &mut Torn,
 ) -> Result<Redriven> {
     match verdict {
-        Some(Verdict::Handled | Verdict::Ignored) => {
+        Some(Verdict::Handled) => {
             let commit = match shared.store.redriven(&mut session, redrive).await {
                 Ok(()) => shared.store.commit(session).await,
                 Err(error) if error.is_unavailable() => return Err(error),
@@ -208,7 +209,8 @@ async fn offer<S: Store>(
     let of = (job.current.message_type.clone(), job.current.version);
     let due = Due::Parked(redrive.id);
     let answered = answer(handler, due, &mut job).await?;
-    let again = shared.store.begin_redrive(&shared.group).await?;
+    let (store, group) = (&shared.store, &shared.group);
+    let again = store.begin_redrive(group, &shared.topics).await?;
     let again = again.filter(|(_, again)| again.id == redrive.id);
     match (answered, again) {
         (Answered::Verdict(verdict), Some((session, _))) => {
@@ -286,6 +288,12 @@ fn reason_of(verdict: Option<Verdict>) -> Reason {
         Some(Verdict::Failed(reason) | Verdict::Exhausted(reason) | Verdict::Park(reason)) => {
             *reason
         }
+        // It was not ignored when it was parked, so it is not to vanish in silence.
+        Some(Verdict::Ignored) => Reason {
+            kind: "Ignored".into(),
+            text: "the consumer ignores its type now: handle it, or `logpipe parked drop` it"
+                .into(),
+        },
         Some(Verdict::Rejected(rejected)) => Reason {
             kind: rejected.kind().into(),
             text: rejected.to_string(),

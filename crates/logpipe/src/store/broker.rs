@@ -81,7 +81,7 @@ impl Store for Broker {
         false
     }
 
-    async fn begin_redrive(&self, _: &str) -> Result<Option<((), Redrive)>> {
+    async fn begin_redrive(&self, _: &str, _: &[String]) -> Result<Option<((), Redrive)>> {
         Ok(None)
     }
 

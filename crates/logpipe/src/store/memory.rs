@@ -409,7 +409,11 @@ impl Store for Memory {
         false
     }
 
-    async fn begin_redrive(&self, consumer: &str) -> Result<Option<(Session, Redrive)>> {
+    async fn begin_redrive(
+        &self,
+        consumer: &str,
+        topics: &[String],
+    ) -> Result<Option<(Session, Redrive)>> {
         let mut state = self.reach()?;
         let busy = |parked: &Parked| {
             let of_same_key = |other: &i64| {
@@ -421,10 +425,14 @@ impl Store for Memory {
             };
             state.redriving.contains(&parked.id) || state.redriving.iter().any(of_same_key)
         };
+        let is_ours = |parked: &Parked| {
+            let topic = parked.record.lane.topic();
+            parked.consumer == consumer && topics.iter().any(|ours| ours == topic)
+        };
         let next = state
             .parked
             .values()
-            .find(|parked| parked.consumer == consumer && parked.ready && !busy(parked))
+            .find(|parked| is_ours(parked) && parked.ready && !busy(parked))
             .cloned();
         let Some(parked) = next else {
             return Ok(None);

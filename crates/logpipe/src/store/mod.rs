@@ -150,10 +150,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// lock, a full disk.
     fn is_store_trouble(&self, error: &Error) -> bool;
 
-    /// Begins a transaction with the oldest record that `parked redrive` marked ready, if there is one.
+    /// Begins a transaction with the oldest record that `parked redrive` marked ready, if there is one, of those that the
+    /// consumer parked from these topics: another consumer of its group, on another topic, has other handlers.
     fn begin_redrive(
         &self,
         consumer: &str,
+        topics: &[String],
     ) -> impl Future<Output = Result<Option<(Self::Session, Redrive)>>> + Send;
 
     /// Removes the record that this session redrives: it was handled. With the last record of a key the key is open.

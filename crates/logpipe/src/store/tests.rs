@@ -94,7 +94,11 @@ impl<S: Administration> Bench<S> {
 
     /// Redrives one record, which is handled or fails; returns its position.
     async fn redrive_one(&self, handled: bool) -> Option<u64> {
-        let (mut session, redrive) = self.store.begin_redrive("billing").await.unwrap()?;
+        let (mut session, redrive) = self
+            .store
+            .begin_redrive("billing", &["nouns".into()])
+            .await
+            .unwrap()?;
         self.store.mark(&mut session, None).await.unwrap();
         if handled {
             self.store.redriven(&mut session, &redrive).await.unwrap();
@@ -305,6 +309,9 @@ async fn a_parked_key_blocks_until_its_last_record_is_handled<S: Administration>
         ..Filter::default()
     };
     assert_eq!(bench.store.redrive(&youngest).await.unwrap(), 2);
+    let topics = ["orders".into()];
+    let elsewhere = bench.store.begin_redrive("billing", &topics).await;
+    assert!(elsewhere.unwrap().is_none(), "another topic");
     let mut late = settlement(5, &[]);
     late.parked.push(park(5, Some("a"), Reason::QUEUED));
     bench.settled(&mut held, late).await;

@@ -441,6 +441,45 @@ async fn dead_letters_say_where_they_come_from() {
     assert_eq!(Service::new().with(again).run().await.unwrap().handled, 0);
 }
 
+/// One group may be two consumers, on two topics: what one of them parked is none of the other's business.
+#[tokio::test(start_paused = true)]
+async fn a_parked_record_goes_back_to_the_consumer_that_parked_it() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    let parks = |is_cured| {
+        let handler = async |(seen, is_cured): &(Seen, bool), note: Note, _: &mut Cx<_>| {
+            seen.push(&note);
+            match is_cured {
+                true => Ok(()),
+                false => Err(Error::park("not yet")),
+            }
+        };
+        Consumer::with_store(log.source("notes"), store.clone())
+            .on_with((seen.clone(), is_cured), handler)
+            .on(async |_: Note2, _: &mut Cx<store::Memory>| Ok(()))
+    };
+    let ignores =
+        |topic: &str| Consumer::with_store(log.source(topic), store.clone()).ignore("note");
+    let run = async |consumer: Consumer<store::Memory>| {
+        let consumer = consumer.group("test").idle_timeout(IDLE);
+        Service::new().with(consumer).run().await.unwrap()
+    };
+    let parked = async || store.parked(&Filter::default(), None, 9).await.unwrap();
+    send(&log, &[note("a", 1)]).await;
+    assert_eq!(run(parks(false)).await.parked, 1);
+
+    assert_eq!(store.redrive(&Filter::default()).await.unwrap(), 1);
+    let _ = run(ignores("others")).await;
+    assert!(parked().await[0].ready, "it waits for its own consumer");
+    // It ignores the type by now, which is no reason to drop what was parked before.
+    let _ = run(ignores("notes")).await;
+    let row = parked().await.remove(0);
+    assert_eq!((row.ready, &*row.reason.kind), (false, "Ignored"));
+
+    assert_eq!(store.redrive(&Filter::default()).await.unwrap(), 1);
+    assert_eq!(run(parks(true)).await.handled, 1);
+    assert_eq!((parked().await.len(), seen.times(1)), (0, 2));
+}
+
 /// After the cure the parked record goes first, then what queued behind it, then what is new.
 #[tokio::test(start_paused = true)]
 async fn redriving_keeps_the_order_of_the_key() {

@@ -33,14 +33,16 @@ impl Sqlite {
         .await?
     }
 
-    /// Whether a record waits for its consumer to handle it again.
-    pub(super) async fn any_ready(&self, consumer: &str) -> Result<bool> {
+    /// Whether a record waits for its consumer to handle it again; `topics` is a JSON array.
+    pub(super) async fn any_ready(&self, consumer: &str, topics: String) -> Result<bool> {
         let consumer = consumer.to_owned();
         self.look(move |connection| {
             let mut find = connection.prepare_cached(
-                "SELECT 1 FROM logpipe_parked WHERE consumer = ?1 AND state = ?2",
+                "SELECT 1 FROM logpipe_parked
+                 WHERE consumer = ?1 AND state = ?2 AND topic IN (SELECT value FROM json_each(?3))",
             )?;
-            find.exists(params![consumer, STATE_READY]).map_err(fault)
+            find.exists(params![consumer, STATE_READY, topics])
+                .map_err(fault)
         })
         .await
     }

@@ -431,13 +431,18 @@ impl Store for Sqlite {
         error.downcast_ref().is_some_and(is_trouble)
     }
 
-    async fn begin_redrive(&self, consumer: &str) -> Result<Option<(Session, Redrive)>> {
+    async fn begin_redrive(
+        &self,
+        consumer: &str,
+        topics: &[String],
+    ) -> Result<Option<(Session, Redrive)>> {
         // Asked all the time, so it must not take the write lock from those who have work.
-        if !self.any_ready(consumer).await? {
+        let topics = serde_json::to_string(topics)?;
+        if !self.any_ready(consumer, topics.clone()).await? {
             return Ok(None);
         }
         let open = self.transaction().await?;
-        let Some(parked) = statements::oldest_ready(&open, consumer)? else {
+        let Some(parked) = statements::oldest_ready(&open, consumer, &topics)? else {
             open.rollback();
             return Ok(None);
         };

@@ -308,12 +308,15 @@ pub(super) fn count_parked(
 }
 
 /// The next record to redrive: the rows of a key have one state, so it is its key's oldest.
-pub(super) fn oldest_ready(open: &Open, consumer: &str) -> Result<Option<Parked>> {
+/// `topics` is a JSON array.
+pub(super) fn oldest_ready(open: &Open, consumer: &str, topics: &str) -> Result<Option<Parked>> {
     let found = open.own(|connection| {
         let mut find = connection.prepare_cached(
-            "SELECT * FROM logpipe_parked WHERE consumer = ?1 AND state = ?2 ORDER BY id LIMIT 1",
+            "SELECT * FROM logpipe_parked
+             WHERE consumer = ?1 AND state = ?2 AND topic IN (SELECT value FROM json_each(?3))
+             ORDER BY id LIMIT 1",
         )?;
-        find.query_row([consumer, STATE_READY], |row| Ok(rows::parked(row)))
+        find.query_row([consumer, STATE_READY, topics], |row| Ok(rows::parked(row)))
             .optional()
     })?;
     found.transpose()

@@ -554,7 +554,14 @@ async fn a_held_file_is_the_stores_trouble_and_passes() {
     assert!(error.to_string().contains("others have held"), "{error}");
     // Looking is possible all the same, and so is opening.
     assert_eq!(bench.cursor().await, Cursor::Start);
-    assert!(bench.store.begin_redrive("sync").await.unwrap().is_none());
+    assert!(
+        bench
+            .store
+            .begin_redrive("sync", &["nouns".into()])
+            .await
+            .unwrap()
+            .is_none()
+    );
     another(&bench.store).await;
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(bench.run(&[good]).await, End::Done);

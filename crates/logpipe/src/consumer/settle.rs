@@ -445,6 +445,7 @@ impl<'a, S: Store> Settling<'a, S> {
         let entries = std::mem::take(&mut self.entries);
         let fates = entries.into_iter().map(|entry| {
             let seq = entry.job.seq;
+            lane.reroute(seq, entry.route);
             if entry.handled && handled == 1 {
                 let verdict = Verdict::Failed(Box::new(Reason {
                     kind: Reason::COMMIT_REFUSED.into(),

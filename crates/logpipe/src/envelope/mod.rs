@@ -9,6 +9,7 @@ mod head;
 mod seal;
 
 use std::borrow::Cow;
+use std::fmt;
 
 pub(crate) use self::head::peek;
 use self::head::{Head, members};
@@ -36,8 +37,8 @@ pub struct Envelope<'a> {
     pub body: Body<'a>,
 }
 
-/// A message that is still encoded.
-#[derive(Debug, Clone)]
+/// A message that is still encoded. Shown for debugging it is type and version alone: the rest is payload.
+#[derive(Clone)]
 pub struct Body<'a> {
     document: Document<'a>,
     message_type: Cow<'a, str>,
@@ -48,8 +49,17 @@ pub struct Body<'a> {
     exact: bool,
 }
 
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("message_type", &self.message_type)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What stands behind the colon.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 enum Text<'a> {
     #[cfg(feature = "json")]
     Json(&'a str),
@@ -57,7 +67,7 @@ enum Text<'a> {
     MsgPack(&'a [u8]),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Document<'a> {
     text: Text<'a>,
     /// Where in the record's value it begins.

@@ -189,6 +189,9 @@ impl Builder {
                 None if name == "request.required.acks" && value.trim() == "0" => {
                     &"without acknowledgements nobody knows what was written"
                 }
+                None if name == "enable.idempotence" && value.trim() != "true" => {
+                    &"what is sent again could be written twice, or out of order"
+                }
                 None => match names.insert(name, key) {
                     Some(other) => {
                         return Err(Error::permanent(format!(
@@ -457,6 +460,7 @@ mod tests {
                 "`metadata.broker.list` can't be set",
             ),
             (&[("acks", "0")], "nobody knows what was written"),
+            (&[("enable.idempotence", "false")], "written twice"),
             (
                 &[("request.required.acks", " 0 ")],
                 "nobody knows what was written",

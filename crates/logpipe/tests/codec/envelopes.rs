@@ -367,3 +367,20 @@ fn a_message_by_hand_does_what_a_generated_one_does() {
     let rejected = decode::<ByHand>(br#"json:{"type":"by hand","version":9,"message":{"name":5}}"#);
     assert_eq!(rejected.expect_err("invalid").path(), Some(""));
 }
+
+/// Whoever logs an envelope logs no payload.
+#[test]
+fn what_is_shown_for_debugging_is_no_payload() {
+    let value =
+        br#"json:{"type":"person","version":1,"message":{"name":"secret"},"producer":"me"}"#;
+    for opened in [
+        envelope::open(Some(value)),
+        envelope::open_exact(Some(value)),
+    ] {
+        let shown = format!("{:?}", opened.unwrap());
+        assert!(
+            shown.contains("person") && !shown.contains("secret"),
+            "{shown}"
+        );
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use logpipe::sink::NewRecord;
 use logpipe::store::sqlite::rusqlite::{Connection, params};
 use logpipe::store::{Administration, Filter, Sqlite};
 use logpipe::{Consumer, Cx, Error, Log, Outcome, Service, memory};
@@ -155,6 +156,46 @@ async fn effects_happen_once_whatever_handlers_do() {
     assert_eq!(outcome.parked, 3);
     // The second run finds nothing to do.
     assert_eq!(run(consumer().on(handled)).await.handled, 0);
+}
+
+/// Its head says version 1, and what follows version 2: the route that was found is kept, also where the commit of its run is
+/// refused and all of them go again.
+#[tokio::test]
+async fn a_record_that_is_routed_again_stays_so_where_a_commit_is_refused() {
+    let store = Sqlite::temporary().await.unwrap();
+    file::open(
+        &store,
+        "create table parent (id integer primary key);
+         create table child (parent references parent deferrable initially deferred)",
+    );
+    let log = Log::new(memory::Memory::with(memory::Settings {
+        lanes: 1,
+        ..memory::Settings::default()
+    }));
+    let record = |value: &'static str| NewRecord {
+        key: None,
+        headers: Vec::new(),
+        value: Some(value.into()),
+        timestamp: None,
+    };
+    let two = r#"json:{"type":"note","version":1,"message":{"id":"two"},"version":2}"#;
+    let one = r#"json:{"type":"note","version":1,"message":{"id":"one","number":1}}"#;
+    let sink = log.backend().sink("notes").await.unwrap();
+    for sent in sink.send(vec![record(two), record(one)]).await {
+        sent.unwrap();
+    }
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on(async |_: Note, cx: &mut Cx<Sqlite>| {
+            if cx.attempt() == 1 {
+                cx.tx().execute("insert into child values (404)", [])?;
+            }
+            Ok(())
+        });
+    let outcome = run(consumer).await;
+    let parked = store.parked(&Filter::default(), None, 9).await.unwrap();
+    let kinds: Vec<_> = parked.iter().map(|row| &row.reason).collect();
+    assert_eq!((outcome.handled, kinds.len()), (2, 0), "{kinds:?}");
 }
 
 /// What only the commit refuses is the record's fault when it is redriven, too: it is parked again, and the others go on.

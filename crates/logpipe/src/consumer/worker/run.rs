@@ -76,7 +76,8 @@ impl<S: Store> Worker<S> {
                 continue;
             };
             if !tenure.lane.has_place(seq) {
-                if !self.shared.quota.take() {
+                // One that goes back is not overtaken by those behind it, should a place become free meanwhile.
+                if !back.is_empty() || !self.shared.quota.take() {
                     tenure.lane.give_back(seq, content);
                     back.push((seq, Fate::Back));
                     continue;

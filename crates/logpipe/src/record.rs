@@ -307,7 +307,8 @@ pub struct Record {
     pub position: Position,
     /// When it was written, by the log's account.
     pub timestamp: Option<Timestamp>,
-    /// What orders it: records of one key stay in order. `None` spreads.
+    /// What orders it: records of one key stay in order. `None` spreads, and so does an empty one, which is how
+    /// django-logpipe writes a record without a key.
     pub key: Option<Bytes>,
     /// In the order of the log.
     pub headers: Headers,
@@ -316,6 +317,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The key, where it orders records.
+    pub(crate) fn ordered_by(&self) -> Option<&Bytes> {
+        self.key.as_ref().filter(|key| !key.is_empty())
+    }
+
     /// The value of the last header of this name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers

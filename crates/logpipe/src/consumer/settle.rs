@@ -348,7 +348,7 @@ impl<'a, S: Store> Settling<'a, S> {
             record: current.record.clone(),
             attempts,
             blocks_key: self.shared.rules.order == crate::policy::Order::Key
-                && current.record.key.is_some(),
+                && current.record.ordered_by().is_some(),
             reason,
         };
         self.parks.push(Parking {

@@ -107,7 +107,7 @@ impl<S: Store> Work<S> {
 
     async fn take(&self, plan: &Plan, job: &mut Job) -> Result<Taken<S>> {
         let (shared, held) = (&self.shared, &self.held);
-        if let (Order::Key, Some(key)) = (shared.rules.order, &job.current.record.key) {
+        if let (Order::Key, Some(key)) = (shared.rules.order, job.current.record.ordered_by()) {
             let mut session = shared.store.begin(held).await?;
             if shared.store.is_parked(&mut session, key).await? {
                 return Ok(Taken::Settle(session, Verdict::Queued));

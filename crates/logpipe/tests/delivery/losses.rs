@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use logpipe::envelope::seal;
 use logpipe::health::LaneState;
 use logpipe::policy::OnGap;
 use logpipe::record::LaneId;
+use logpipe::sink::NewRecord;
 use logpipe::source::Before;
 use logpipe::store::{self, Administration, Filter};
 use logpipe::testing::TestPipe;
-use logpipe::{Broker, Consumer, Cx, Error, Log, Policy, Service, Store, memory};
+use logpipe::{Broker, Consumer, Cx, Error, Format, Log, Policy, Service, Store, memory};
 
 use crate::note::{Note, Note2, Note3, Seen, note};
 
@@ -308,6 +311,45 @@ async fn a_lost_tail_is_an_incident_though_the_cursor_is_below_it() {
     send(&log, &others).await;
     assert_eq!(run(OnGap::Hold).await.handled, 5);
     assert_eq!(seen.of("new"), [10, 11, 12, 13, 14]);
+}
+
+/// django-logpipe writes an empty key where it has none: such a record waits for no other, and none queues behind it.
+#[tokio::test(start_paused = true)]
+async fn an_empty_key_orders_nothing() {
+    let (log, store, seen) = (Log::memory(), store::Memory::new(), Seen::default());
+    let sink = log.backend().sink("notes").await.unwrap();
+    let record = |number: i64| NewRecord {
+        key: Some(Bytes::new()),
+        headers: Vec::new(),
+        value: Some(seal(Format::Json, &note("", number), "").unwrap().into()),
+        timestamp: None,
+    };
+    for sent in sink.send((1..=5).map(record).collect()).await {
+        sent.unwrap();
+    }
+    let handler = async |seen: &Seen, note: Note, _: &mut Cx<_>| match note.number {
+        1 => Err(Error::park("a bad one")),
+        2 => Err(Error::msg("for an hour")),
+        _ => {
+            seen.push(&note);
+            Ok(())
+        }
+    };
+    let consumer = Consumer::with_store(log.source("notes"), store.clone())
+        .group("test")
+        .on_with(seen.clone(), handler)
+        .on(async |_: Note2, _: &mut Cx<store::Memory>| Ok(()))
+        .set(|settings| settings.retry.attempts = 2)
+        .idle_timeout(IDLE);
+    let outcome = Service::new().with(consumer).run().await.unwrap();
+    assert_eq!((outcome.handled, outcome.parked), (3, 2));
+    let parked = store.parked(&Filter::default(), None, 9).await.unwrap();
+    assert!(
+        parked
+            .iter()
+            .all(|row| !row.blocks_key && row.reason.kind != "Queued")
+    );
+    assert_eq!(seen.of(""), [3, 4, 5]);
 }
 
 /// What the code parks in so many words is parked, whatever the policy of failures says.

@@ -210,7 +210,7 @@ impl<S: Store> Run<S> {
             let is_parked = matches!(job.decided, Some(Verdict::DeadLetter(_)));
             if self.rules.order == Order::Key
                 && !is_parked
-                && let Some(key) = &job.current.record.key
+                && let Some(key) = job.current.record.ordered_by()
             {
                 if self.stuck.contains(key) {
                     self.verdicts.push(Verdict::Back);
@@ -303,7 +303,7 @@ impl<S: Store> Run<S> {
         if !matches!(
             verdict,
             Verdict::Handled | Verdict::Ignored | Verdict::DeadLetter(_)
-        ) && let Some(key) = &job.current.record.key
+        ) && let Some(key) = job.current.record.ordered_by()
         {
             self.stuck.push(key.clone());
         }

@@ -103,7 +103,7 @@ impl<S: Store> Run<S> {
 
     /// A later record of a failed one's key was handled with it.
     fn is_overtaken(&self, members: &[usize], said: &BTreeMap<usize, String>) -> bool {
-        let key = |index: usize| self.jobs[index].current.record.key.as_ref();
+        let key = |index: usize| self.jobs[index].current.record.ordered_by();
         self.rules.order == Order::Key
             && said.keys().any(|&bad| {
                 let later = members.iter().filter(|&&member| member > bad);
@@ -122,7 +122,7 @@ impl<S: Store> Run<S> {
         // Those that no handler saw were judged before it was known what becomes of the others.
         let mut stuck = Vec::new();
         for (job, verdict) in self.jobs.iter().zip(&mut self.verdicts) {
-            let Some(key) = &job.current.record.key else {
+            let Some(key) = job.current.record.ordered_by() else {
                 continue;
             };
             if self.rules.order == Order::Key && stuck.contains(&key) {

@@ -490,7 +490,7 @@ impl<S: Store> Worker<S> {
 
 impl Keyed for Content {
     fn key(&self) -> Option<&Bytes> {
-        self.current.record.key.as_ref()
+        self.current.record.ordered_by()
     }
 }
 

@@ -57,6 +57,8 @@ const PLANTS: &[&str] = &[
     "position_outside",
     "ack_outside",
     "settled_twice",
+    "redrive_anywhere",
+    "old_letter",
 ];
 
 /// Runs the suites without a mistake, when they have to pass, and with each, when a test has to fail.

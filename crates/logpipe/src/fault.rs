@@ -9,7 +9,8 @@
 //!   told of the loss for a second more. What then saves the effects is the fence alone.
 //! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
 //!   position behind the effects, in a transaction of its own, `ack_outside` lets `ack_in` write where no transaction is
-//!   open, `settled_twice` hides that a record above the cursor was settled before.
+//!   open, `settled_twice` hides that a record above the cursor was settled before,
+//!   `redrive_anywhere` redrives to any consumer of the group, `old_letter` gives dead letters their records' times.
 
 /// A place in the run time where a crash would hurt most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub(crate) enum Mistake {
     AckOutside,
     /// What another transaction has settled above the cursor is settled once more.
     SettledTwice,
+    /// A parked record is redriven to any consumer of its group.
+    RedriveAnywhere,
+    /// A dead letter has the time of its record.
+    OldLetter,
 }
 
 #[cfg(not(logpipe_fault))]
@@ -138,6 +143,8 @@ mod armed {
             "position_outside" => Mistake::PositionOutside,
             "ack_outside" => Mistake::AckOutside,
             "settled_twice" => Mistake::SettledTwice,
+            "redrive_anywhere" => Mistake::RedriveAnywhere,
+            "old_letter" => Mistake::OldLetter,
             _ => panic!("LOGPIPE_PLANT={text}: no such mistake"),
         })
     });

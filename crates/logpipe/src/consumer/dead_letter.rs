@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
+use crate::fault::{Mistake, planted};
 use crate::log::Subscription;
 use crate::record::{Header, Record};
 use crate::sink::{NewRecord, SendError, Sink};
@@ -82,7 +83,12 @@ impl DeadLetters {
     }
 }
 
+/// The letter is of now: with the record's own time a topic's retention would take it at once where the record is old, and a
+/// broker would refuse it, and all that goes with it, where the record is of the future.
 fn new_record(headers: bool, consumer: &str, record: Record, letter: Letter) -> NewRecord {
+    let written = record
+        .timestamp
+        .map(|time| ("logpipe-origin-timestamp", time.to_string()));
     let origin = [
         ("logpipe-consumer", consumer.to_owned()),
         ("logpipe-origin-topic", record.lane.topic().to_owned()),
@@ -92,25 +98,24 @@ fn new_record(headers: bool, consumer: &str, record: Record, letter: Letter) -> 
         ("logpipe-reason-text", letter.reason.text),
         ("logpipe-attempts", letter.attempts.to_string()),
     ];
-    let timestamp = record.timestamp;
+    let origin = origin.into_iter().chain(written);
+    let timestamp = record.timestamp.filter(|_| planted(Mistake::OldLetter));
+    let mut own = record.headers.to_vec();
     if !headers {
-        // A log without headers stamps its records itself, as a rule.
-        let written = timestamp.map(|time| ("logpipe-origin-timestamp", time.to_string()));
         return NewRecord {
             key: record.key,
-            headers: record.headers.to_vec(),
-            value: Some(framed(origin.into_iter().chain(written), record.value)),
+            headers: own,
+            value: Some(framed(origin, record.value)),
             timestamp,
         };
     }
-    let mut headers = record.headers.to_vec();
-    headers.extend(origin.map(|(name, value)| Header {
+    own.extend(origin.map(|(name, value)| Header {
         name: name.into(),
         value: Bytes::from(value),
     }));
     NewRecord {
         key: record.key,
-        headers,
+        headers: own,
         value: record.value,
         timestamp,
     }

@@ -177,12 +177,13 @@ impl<S: Store> Consumer<S> {
     /// between doubles a dead letter, and none is lost. One that the topic does not take, for it has become too large or
     /// the topic is not there, holds the lane.
     ///
-    /// What is written has the record's key. Where the log has headers, value and headers are the record's own, and seven
-    /// more say what happened: `logpipe-consumer`, `logpipe-origin-topic`, `logpipe-origin-lane`,
-    /// `logpipe-origin-position`, `logpipe-reason` (`Malformed`, `Failed` ..), `logpipe-reason-text`, `logpipe-attempts`.
+    /// What is written has the record's key. Where the log has headers, value and headers are the record's own, and more
+    /// say what happened: `logpipe-consumer`, `logpipe-origin-topic`, `logpipe-origin-lane`, `logpipe-origin-position`,
+    /// `logpipe-reason` (`Malformed`, `Failed` ..), `logpipe-reason-text`, `logpipe-attempts`, and where it has a time
+    /// `logpipe-origin-timestamp`. The letter's own time is that of its writing: its topic's retention counts from there.
     ///
     /// Where it has none, on Kinesis, the value is the text `logpipe-dead-letter:`, a JSON object on one line with members
-    /// of the same names and `logpipe-origin-timestamp`, all of them strings; a line feed; and then the record's own value,
+    /// of the same names, all of them strings; a line feed; and then the record's own value,
     /// byte for byte, to the end. A record without value has no line feed. It has to fit: what is added takes some 500 bytes.
     ///
     /// ```text

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use logpipe::envelope::seal;
 use logpipe::health::LaneState;
 use logpipe::policy::OnGap;
@@ -454,7 +455,16 @@ async fn minimum_lag_waits_as_long_as_it_says() {
 #[tokio::test(start_paused = true)]
 async fn dead_letters_say_where_they_come_from() {
     let (log, seen) = (Log::memory(), Seen::default());
-    send(&log, &[note("a", 1)]).await;
+    // Older than any retention, which would count from the letter's own time.
+    let old: Timestamp = "2001-02-03T04:05:06Z".parse().unwrap();
+    let sink = log.backend().sink("notes").await.unwrap();
+    let record = NewRecord {
+        key: Some("a".into()),
+        headers: Vec::new(),
+        value: Some(seal(Format::Json, &note("a", 1), "").unwrap().into()),
+        timestamp: Some(old),
+    };
+    sink.send(vec![record]).await.remove(0).unwrap();
     let failing = Consumer::new(log.source("notes"))
         .group("test")
         .dead_letter("dead")
@@ -470,6 +480,10 @@ async fn dead_letters_say_where_they_come_from() {
             assert_eq!(cx.header("logpipe-origin-topic"), Some(&b"notes"[..]));
             assert_eq!(cx.header("logpipe-reason"), Some(&b"Failed"[..]));
             assert_eq!(cx.header("logpipe-attempts"), Some(&b"5"[..]));
+            let written = cx.header("logpipe-origin-timestamp");
+            assert_eq!(written, Some(&b"2001-02-03T04:05:06Z"[..]));
+            let of_letter = cx.timestamp().unwrap().to_string();
+            assert!(of_letter.as_str() > "2020", "{of_letter}");
             headers.push(&note);
             Ok(())
         })

@@ -313,11 +313,15 @@ pub(super) fn oldest_ready(open: &Open, consumer: &str, topics: &str) -> Result<
     let found = open.own(|connection| {
         let mut find = connection.prepare_cached(
             "SELECT * FROM logpipe_parked
-             WHERE consumer = ?1 AND state = ?2 AND topic IN (SELECT value FROM json_each(?3))
+             WHERE consumer = ?1 AND state = ?2
+                 AND (topic IN (SELECT value FROM json_each(?3)) OR ?4)
              ORDER BY id LIMIT 1",
         )?;
-        find.query_row([consumer, STATE_READY, topics], |row| Ok(rows::parked(row)))
-            .optional()
+        let anywhere = planted(Mistake::RedriveAnywhere);
+        find.query_row(params![consumer, STATE_READY, topics, anywhere], |row| {
+            Ok(rows::parked(row))
+        })
+        .optional()
     })?;
     found.transpose()
 }

@@ -7,7 +7,8 @@
 //!   as a crash would, `stop` stops it as SIGSTOP would, until somebody continues it. A process that wakes up finds its
 //!   lanes lost, and which of its tasks runs first is chance; here it is always the one that stopped, for nobody is
 //!   told of the loss for a second more. What then saves the effects is the fence alone.
-//! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, `position_outside` writes the
+//! * `LOGPIPE_PLANT=MISTAKE` plants one: `no_epoch` leaves the epoch out of the fence, and
+//!   the look at what is settled above the cursor, which alone would do for effects; `position_outside` writes the
 //!   position behind the effects, in a transaction of its own, `ack_outside` lets `ack_in` write where no transaction is
 //!   open, `settled_twice` hides that a record above the cursor was settled before,
 //!   `redrive_anywhere` redrives to any consumer of the group, `old_letter` gives dead letters their records' times.
@@ -35,7 +36,7 @@ pub(crate) enum Point {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(logpipe_fault), allow(dead_code))]
 pub(crate) enum Mistake {
-    /// The fence compares the position alone.
+    /// The fence compares the cursor alone.
     NoEpoch,
     /// The position is written outside the transaction of the effects.
     PositionOutside,
